@@ -1,0 +1,23 @@
+# Each target works alone on a fresh clone: it makes .venv and installs what it needs.
+
+PYTHON ?= python3
+FLAGS ?=
+
+.PHONY: demo test lint
+
+# One run with batch norm, from data to report. FLAGS adds flags, as in FLAGS="--norm=none".
+demo: .venv/installed
+	.venv/bin/python -m bnkit.main --norm=bn --lr=0.5 $(FLAGS)
+
+test: .venv/installed
+	.venv/bin/python -m pytest
+
+lint: .venv/installed
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable ".[test]"
+	touch $@

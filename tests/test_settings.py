@@ -1,0 +1,70 @@
+import dataclasses
+
+import pytest
+
+from bnkit.settings import Settings, SettingsError
+
+INVALID = {
+    "norm": ["", "b n", "module:", ":Class", 3],
+    "lr": [0, -0.1, float("nan"), float("inf"), "0.1", True],
+    "seed": [-1, 0.5, 2**31, True],
+    "model": ["vgg12", ""],
+    "width": [0, -1, float("inf")],
+    "dataset": ["", " ", None],
+    "batch_size": [0, -128, 1.5],
+    "steps": [0, 10.0],
+    "optimizer": ["SGD", "rmsprop"],
+    "momentum": [-0.1, 1, float("nan")],
+    "weight_decay": [-1e-4, float("inf")],
+    "probes": [("landscape", "landscape"), ("nothing",)],
+    "probe_every": [0, 2.5],
+    "step_sizes": [(), (0.1, 0.05), (0.1, 0.1), (0.0, 0.1), (-0.1,), (float("inf"),)],
+    "eval_every": [0],
+    "sync_norm": ["true", 1],
+    "precision": ["float16"],
+    "strategy": ["mirrored"],
+}
+
+
+def test_every_field_has_an_invalid_example():
+    assert set(INVALID) == {field.name for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, vs in INVALID.items() for v in vs])
+def test_an_invalid_value_is_named(field, value):
+    with pytest.raises(SettingsError) as caught:
+        Settings(**{field: value})
+    assert caught.value.field == field
+    assert f"{field}=" in str(caught.value) and "must be" in str(caught.value)
+
+
+def test_momentum_is_for_sgd():
+    assert Settings(momentum=0.9).momentum == 0.9
+    with pytest.raises(SettingsError, match=r"momentum=0\.9"):
+        Settings(momentum=0.9, optimizer="adam")
+
+
+def test_a_custom_layer_is_a_norm():
+    assert Settings(norm="my.module:Layer").run_id.startswith("my_module_Layer-lr0.1-seed0-")
+
+
+def test_equal_settings_have_one_id_and_any_difference_another():
+    base = Settings(norm="bn", lr=0.5)
+    assert base.run_id == Settings(norm="bn", lr=0.5).run_id
+    assert base.run_id.startswith("bn-lr0.5-seed0-")
+    different = {
+        "norm": "none", "lr": 0.25, "seed": 1, "model": "vgg16", "width": 0.5, "dataset": "mnist",
+        "batch_size": 64, "steps": 10, "optimizer": "adam", "momentum": 0.9, "weight_decay": 1e-4,
+        "probes": (), "probe_every": 5, "step_sizes": (0.1,), "eval_every": 5, "sync_norm": True,
+        "precision": "bfloat16", "strategy": "cpu",
+    }  # fmt: skip
+    assert set(different) == {field.name for field in dataclasses.fields(Settings)}
+    ids = [dataclasses.replace(base, **{name: value}).run_id for name, value in different.items()]
+    assert len({base.run_id, *ids}) == len(ids) + 1
+
+
+def test_lists_become_tuples_and_plain_values_come_out():
+    settings = Settings(step_sizes=[0.1, 0.2], probes=["ics"])
+    assert settings.step_sizes == (0.1, 0.2)
+    assert settings.to_dict()["probes"] == ["ics"]
+    assert Settings(**settings.to_dict()) == settings
