@@ -1,0 +1,58 @@
+"""Batch normalisation (Ioffe and Szegedy 2015), on TensorFlow's fused kernel where it applies."""
+
+import keras
+import tensorflow as tf
+
+from bnkit.layers.normalization import Normalization
+
+
+@keras.saving.register_keras_serializable(package="bnkit")
+class BatchNorm(Normalization):
+    """Batch normalisation: `gamma * (x - mean) / sqrt(variance + epsilon) + beta`.
+
+    The variance is the biased one (divided by n), in the batch statistics and in the moving
+    average alike, as in `keras.layers.BatchNormalization`. Arguments: see `Normalization`.
+
+    >>> layer = BatchNorm(epsilon=0.0)
+    >>> layer(np.array([[1.0], [3.0]]), training=True).numpy().ravel()
+    array([-1.,  1.], dtype=float32)
+    """
+
+    spread_name = "variance"
+
+    def measure_spread(self, x, mean):
+        return self.batch_mean(tf.square(x - mean))
+
+    def size(self, spread):
+        return tf.sqrt(spread + self.epsilon)
+
+    def normalize_batch(self, inputs):
+        if not self._can_fuse(inputs):
+            return super().normalize_batch(inputs)
+        # One kernel forward and one backward: half the cost of the same formula in single ops.
+        units = self.moving_mean.shape
+        fused = tf.raw_ops.FusedBatchNormV3(
+            x=tf.cast(inputs, self.compute_dtype),
+            scale=self.gamma.value if self.scale else tf.ones(units),
+            offset=self.beta.value if self.center else tf.zeros(units),
+            mean=tf.zeros([0]),
+            variance=tf.zeros([0]),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        # The kernel divides its variance by n - 1 (by 1 for a single value).
+        count = tf.cast(tf.size(inputs) // units[0], tf.float32)
+        biased = fused.batch_variance * (tf.maximum(count - 1, 1) / count)
+        return fused.y, fused.batch_mean, biased
+
+    def _can_fuse(self, inputs):
+        """The kernel takes images with channels last and keeps each replica to itself.
+
+        For dense inputs, which it would take as 1x1 images, the single ops are faster.
+        """
+        return (
+            len(inputs.shape) == 4
+            and self._unit_axis == 3
+            and self.variable_dtype == "float32"
+            and not self.across_replicas()
+        )

@@ -1,0 +1,166 @@
+"""What all normalisations over the batch share: everything but the measure of size."""
+
+import keras
+import tensorflow as tf
+
+
+class Normalization(keras.layers.Layer):
+    """`gamma * (x - mean) / size + beta`, mean and size taken over all axes but one.
+
+    A subclass says how size is measured, in two hooks: `measure_spread`, the statistic that is
+    also averaged over time for inference, and `size`, what to divide by, given that statistic.
+
+    In training mode the statistics are those of the batch. In inference mode they are the moving
+    averages `moving = momentum * moving + (1 - momentum) * batch`, updated by training calls.
+
+    Under a `tf.distribute` strategy each replica normalises with the statistics of its own share
+    of the batch, unless `synchronized`: then with those of the global batch (shares must be of
+    equal size). Either way the moving averages are means over the replicas, so that they stay
+    equal on all of them.
+
+    Args:
+        axis: The axis of the units (channels); statistics are taken over all others.
+        momentum: Of the moving averages, in [0, 1].
+        epsilon: Added for numerical stability, >= 0; see the subclass for where.
+        center: Whether to add a trainable shift, beta.
+        scale: Whether to multiply by a trainable scale, gamma.
+        synchronized: Whether replicas share the statistics of the global batch.
+
+    Input: floats `[batch, ..., units]` of rank >= 2; output: the same shape. With a half-precision
+    compute type the statistics and the normalisation are calculated in float32.
+    """
+
+    spread_name = "spread"
+
+    def __init__(
+        self,
+        axis=-1,
+        momentum=0.9,
+        epsilon=1e-5,
+        center=True,
+        scale=True,
+        synchronized=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise ValueError(f"`axis` must be one integer. Received: axis={axis!r}")
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"`momentum` must be in [0, 1]. Received: momentum={momentum!r}")
+        if not epsilon >= 0:
+            raise ValueError(f"`epsilon` must be >= 0. Received: epsilon={epsilon!r}")
+        self.axis = axis
+        self.momentum = float(momentum)
+        self.epsilon = float(epsilon)
+        self.center = center
+        self.scale = scale
+        self.synchronized = synchronized
+
+    def build(self, input_shape):
+        rank = len(input_shape)
+        if rank < 2 or not -rank <= self.axis < rank or self.axis % rank == 0:
+            raise ValueError(
+                "The input must have a batch axis and, elsewhere, the axis of the units. "
+                f"Received: input_shape={tuple(input_shape)}, axis={self.axis}"
+            )
+        self._unit_axis = self.axis % rank
+        units = input_shape[self._unit_axis]
+        if units is None:
+            raise ValueError(
+                "The axis of the units must have a known length. "
+                f"Received: input_shape={tuple(input_shape)}, axis={self.axis}"
+            )
+        self._batch_axes = [axis for axis in range(rank) if axis != self._unit_axis]
+        self._broadcast_shape = [units if axis == self._unit_axis else 1 for axis in range(rank)]
+        self.gamma = self._add_trainable("gamma", units, "ones") if self.scale else None
+        self.beta = self._add_trainable("beta", units, "zeros") if self.center else None
+        self.moving_mean = self._add_moving("moving_mean", units, "zeros")
+        self.moving_spread = self._add_moving(f"moving_{self.spread_name}", units, "ones")
+
+    def call(self, inputs, training=False):
+        if not training:
+            return self.normalize(inputs, self.moving_mean.value, self.moving_spread.value)
+        outputs, mean, spread = self.normalize_batch(inputs)
+        self._update(self.moving_mean, mean)
+        self._update(self.moving_spread, spread)
+        return outputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "synchronized": self.synchronized,
+        }
+
+    # The hooks.
+
+    def measure_spread(self, x, mean):
+        """The statistic of size over the batch, `[units]`; `mean` broadcasts against `x`."""
+        raise NotImplementedError
+
+    def size(self, spread):
+        """What the centred activations are divided by, `[units]`."""
+        raise NotImplementedError
+
+    def normalize_batch(self, inputs):
+        """Outputs in training mode, with the mean and spread `[units]` that were used."""
+        x = tf.cast(inputs, self.variable_dtype)
+        mean = self.batch_mean(x)
+        spread = self.measure_spread(x, self.broadcast(mean))
+        return self.normalize(x, mean, spread), mean, spread
+
+    # What the hooks are made of.
+
+    def normalize(self, inputs, mean, spread):
+        """`gamma * (inputs - mean) / size(spread) + beta` with the given statistics."""
+        x = tf.cast(inputs, self.variable_dtype)
+        factor = 1 / self.size(spread)
+        if self.scale:
+            factor *= self.gamma.value
+        # Centred before it is scaled: with a mean far from zero the other order loses digits.
+        outputs = (x - self.broadcast(mean)) * self.broadcast(factor)
+        if self.center:
+            outputs += self.broadcast(self.beta.value)
+        return tf.cast(outputs, self.compute_dtype)
+
+    def batch_mean(self, values):
+        """Mean over the batch, `[units]`; over the global batch where synchronized."""
+        mean = tf.reduce_mean(values, self._batch_axes)
+        if self.across_replicas():
+            context = tf.distribute.get_replica_context()
+            mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+        return mean
+
+    def broadcast(self, values):
+        """`[units]` shaped to broadcast against the inputs."""
+        return tf.reshape(values, self._broadcast_shape)
+
+    def across_replicas(self):
+        """Whether the statistics of this call span several replicas."""
+        context = tf.distribute.get_replica_context()
+        return self.synchronized and context is not None and context.num_replicas_in_sync > 1
+
+    def _add_trainable(self, name, units, initializer):
+        return self.add_weight(name=name, shape=(units,), initializer=initializer, autocast=False)
+
+    def _add_moving(self, name, units, initializer):
+        return self.add_weight(
+            name=name,
+            shape=(units,),
+            initializer=initializer,
+            trainable=False,
+            autocast=False,
+            # The policy under replicas; the default leaves them to drift apart.
+            aggregation="mean",
+        )
+
+    def _update(self, moving, batch):
+        batch = tf.stop_gradient(batch)
+        moving.assign(moving.value * self.momentum + batch * (1 - self.momentum))
