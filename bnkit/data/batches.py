@@ -1,0 +1,68 @@
+"""Which images make up the batch of a training step."""
+
+import numpy as np
+
+from bnkit.data.dataset import Split
+
+
+class Batches:
+    """Shuffled batches of a split, any step of which can be asked for at any time.
+
+    The batch of a step is a function of the seed and the step alone, so a resumed run continues
+    with the very batches that it would have seen, and no state has to be saved. Every epoch uses
+    a new permutation; the images left over at its end, fewer than a batch, are dropped.
+
+    Args:
+        split: where the images come from.
+        batch_size: images in a batch, 1 to `len(split)`.
+        seed: non-negative integer.
+
+    Raises:
+        ValueError: if `batch_size` or `seed` is out of range.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int):
+        if not 1 <= batch_size <= len(split):
+            raise ValueError(
+                f"batch_size must lie in 1 to {len(split)}, the number of images in the split. "
+                f"Received: batch_size={batch_size}"
+            )
+        if seed < 0:
+            raise ValueError(f"seed must not be negative. Received: seed={seed}")
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps_per_epoch = len(split) // batch_size
+        self._epoch, self._permutation = 0, self._permute(0)
+
+    def indices(self, step: int) -> np.ndarray:
+        """The positions in the split, `[batch_size]`, of the images used at a step >= 0."""
+        if step < 0:
+            raise ValueError(f"step must not be negative. Received: step={step}")
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._permutation = epoch, self._permute(epoch)
+        return self._permutation[position * self.batch_size :][: self.batch_size]
+
+    def stack(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """The batches of the steps `start <= step < stop`, in memory.
+
+        Returns:
+            Images, uint8, `[stop - start, batch_size, height, width, channels]`, and labels,
+            int32, `[stop - start, batch_size]`.
+        """
+        if not 0 <= start < stop:
+            raise ValueError(
+                f"start and stop must satisfy 0 <= start < stop. Received: {start=}, {stop=}"
+            )
+        chosen = np.concatenate([self.indices(step) for step in range(start, stop)])
+        # Reading in file order turns random access to a memory-mapped split into one sweep.
+        order = np.argsort(chosen, kind="stable")
+        images = np.empty([len(chosen), *self.split.x.shape[1:]], self.split.x.dtype)
+        images[order] = self.split.x[chosen[order]]
+        labels = np.asarray(self.split.y)[chosen]
+        batches = (stop - start, self.batch_size)
+        return images.reshape(*batches, *images.shape[1:]), labels.reshape(batches)
+
+    def _permute(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.split))

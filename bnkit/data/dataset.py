@@ -1,0 +1,143 @@
+"""What every data set is: two splits of labelled uint8 images, and their statistics."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+# Images converted at a time: bounds the memory used, however large a memory-mapped array is.
+_CHUNK = 1024
+
+
+class DataError(ValueError):
+    """A data set that is missing, unusable or invalid; the message says what would be right."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images, in memory or memory-mapped.
+
+    Attributes:
+        x: images, uint8, `[n, height, width, channels]`.
+        y: labels, int32, `[n]`.
+
+    Raises:
+        DataError: if a shape or a type differs from these, or if there are no images.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __post_init__(self):
+        if self.x.ndim != 4 or self.x.dtype != np.uint8 or 0 in self.x.shape:
+            raise DataError(
+                "Images must be a non-empty uint8 array of shape [n, height, width, channels]. "
+                f"Received: {self.x.dtype} of shape {self.x.shape}"
+            )
+        if self.y.dtype != np.int32 or self.y.shape != self.x.shape[:1]:
+            raise DataError(
+                f"Labels must be an int32 array of shape {self.x.shape[:1]}, one per image. "
+                f"Received: {self.y.dtype} of shape {self.y.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split, with what identifies and standardises them.
+
+    Attributes:
+        name: the name it was loaded by.
+        train, test: the splits; images of both have the same shape.
+        classes: number of classes; labels are 0 to `classes - 1`.
+        fingerprint: 16 hex digits over shape, type and bytes of all four arrays.
+        mean, deviation: one number per channel on the scale 0 to 255, of the training split.
+            The deviation of a constant channel is given as 1.
+
+    Raises:
+        DataError: if the splits' image shapes differ, or a label is out of range.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: int
+    fingerprint: str
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def __post_init__(self):
+        if self.train.x.shape[1:] != self.test.x.shape[1:]:
+            raise DataError(
+                f"Training and test images of {self.name!r} must have the same shape. "
+                f"Received: {self.train.x.shape[1:]} and {self.test.x.shape[1:]}"
+            )
+        for name, split in (("training", self.train), ("test", self.test)):
+            low, high = int(split.y.min()), int(split.y.max())
+            if low < 0 or high >= self.classes:
+                raise DataError(
+                    f"The {name} labels of {self.name!r} must lie in 0 to {self.classes - 1}. "
+                    f"Received: labels from {low} to {high}"
+                )
+        for name in ("mean", "deviation"):
+            values = getattr(self, name)
+            if len(values) != self.input_shape[-1]:
+                raise DataError(
+                    f"The {name} of {self.name!r} must have one number per channel, "
+                    f"{self.input_shape[-1]}. Received: {values}"
+                )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of one image."""
+        return self.train.x.shape[1:]
+
+    def prepare(self, x):
+        """Standardises a uint8 batch `[..., channels]` to a float32 tensor, eagerly or traced.
+
+        Batches travel to the device as uint8, a quarter of the bytes, and are converted there.
+        """
+        import tensorflow as tf
+
+        mean = tf.constant(self.mean, tf.float32)
+        deviation = tf.constant(self.deviation, tf.float32)
+        return (tf.cast(x, tf.float32) - mean) / deviation
+
+
+def make_dataset(name: str, train: Split, test: Split, classes: int) -> Dataset:
+    """Measures two splits, reading each array once, and puts them together as a `Dataset`."""
+    mean, deviation = _channel_statistics(train.x)
+    return Dataset(name, train, test, classes, _fingerprint(train, test), mean, deviation)
+
+
+def _channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    # 256 integer counts per channel say everything, exactly, however many pixels there are.
+    values = np.arange(256, dtype=np.float64)
+    counts = np.zeros([images.shape[-1], 256], np.int64)
+    for chunk in _chunks(images):
+        for channel, count in enumerate(counts):
+            count += np.bincount(chunk[..., channel].ravel(), minlength=256)
+    pixels = counts[0].sum()
+    mean = counts @ values / pixels
+    variance = np.sum(counts * (values - mean[:, None]) ** 2, axis=1) / pixels
+    # A constant channel is only shifted; dividing by its deviation, 0, would give NaN.
+    constant = np.count_nonzero(counts, axis=1) == 1
+    deviation = np.where(constant, 1.0, np.sqrt(variance))
+    return tuple(mean.tolist()), tuple(deviation.tolist())
+
+
+def _fingerprint(train: Split, test: Split) -> str:
+    digest = hashlib.sha256()
+    for array in (train.x, train.y, test.x, test.y):
+        digest.update(f"{array.shape} {array.dtype.str} ".encode())
+        for chunk in _chunks(array):
+            digest.update(np.ascontiguousarray(chunk))
+    return digest.hexdigest()[:16]
+
+
+def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(array), _CHUNK):
+        yield array[start : start + _CHUNK]
