@@ -1,0 +1,72 @@
+"""Internal covariate shift, measured on gradients (paper Definition 2.1, Fig 3)."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from bnkit.probes.objective import Objective, read
+from bnkit.probes.stages import stages
+
+
+class ICS(NamedTuple):
+    """What `internal_covariate_shift` measures, one value per weight layer.
+
+    Attributes:
+        layers: Names of the weight layers, in forward order.
+        l2: `[layers]`, `||G_i - G'_i||_2`; exactly 0 for the first layer.
+        cosine: `[layers]`, the cosine of the angle between `G_i` and `G'_i`; 1 for the first
+            layer, nan where a gradient vanishes.
+        gradient_norm: `[layers]`, `||G_i||_2`.
+    """
+
+    layers: tuple[str, ...]
+    l2: tf.Tensor
+    cosine: tf.Tensor
+    gradient_norm: tf.Tensor
+
+
+def internal_covariate_shift(model, loss_fn, batch, next_weights, *, weights=None, state=None):
+    """How much each layer's gradient changes because the layers *before* it were updated.
+
+    `G_i` is the gradient for layer i at W(t), `G'_i` the same with the layers before i at W(t+1)
+    and layer i and those after it still at W(t), both on one batch. Scale and shift of a
+    normalisation belong to the weight layer that it follows (see `stages`).
+
+    Args:
+        model: A built `keras.Model`; its weights and state stay as they are.
+        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
+        batch: `(x, y)`.
+        next_weights: W(t+1) as the optimizer really produced it, aligned with
+            `model.trainable_variables`.
+        weights: W(t), aligned likewise; the model's own by default.
+        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+
+    Returns:
+        An `ICS`.
+
+    Raises:
+        ValueError: for weights that do not match the model, or a model that is not built.
+    """
+    objective = Objective(model, loss_fn, batch, weights, state)
+    current = objective.weights
+    following = read(next_weights, model.trainable_variables, "next_weights")
+    layers = stages(model)
+    _, gradient = objective.loss_and_gradient(current)
+    mixed = list(current)
+    l2, cosine, norms = [], [], []
+    for i, layer in enumerate(layers):
+        before = [gradient[p] for p in layer.positions]
+        # Nothing comes before the first layer: its gradient is the same one. For the others, one
+        # plain gradient each: a graph compiler shares what they have in common.
+        after = before if i == 0 else objective.loss_and_gradient(mixed, of=layer.positions)[1]
+        norm = tf.linalg.global_norm(before)
+        l2.append(tf.linalg.global_norm([a - b for a, b in zip(after, before, strict=True)]))
+        inner = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(after, before, strict=True)])
+        cosine.append(inner / (norm * tf.linalg.global_norm(after)))
+        norms.append(norm)
+        for p in layer.positions:
+            mixed[p] = following[p]
+    names = tuple(layer.name for layer in layers)
+    # Rounding may take a cosine past 1 by one digit.
+    cosine = tf.clip_by_value(tf.stack(cosine), -1, 1)
+    return ICS(names, tf.stack(l2), cosine, tf.stack(norms))

@@ -1,0 +1,84 @@
+"""The loss and the gradient along a line through the weights (paper Figs 4, 10, 11, 13)."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from bnkit.probes.objective import Objective
+
+
+class Landscape(NamedTuple):
+    """What `landscape` measures; float32 tensors.
+
+    Attributes:
+        loss: Scalar, `L(theta)`.
+        gradient_norm: Scalar, `||g||` with `g = grad L(theta)`.
+        losses: `[step sizes]`, `L(theta - s g)`: their range is the band of Fig 4a.
+        gradient_distances: `[step sizes]`, `||grad L(theta - s g) - g||`: their range is the
+            gradient predictiveness of Fig 4b.
+        smoothness: Scalar, `max_s ||grad L(theta - s g) - g|| / (s ||g||)`: the "effective"
+            beta-smoothness of Fig 4c. nan where a distance is, or where the gradient vanishes.
+    """
+
+    loss: tf.Tensor
+    gradient_norm: tf.Tensor
+    losses: tf.Tensor
+    gradient_distances: tf.Tensor
+    smoothness: tf.Tensor
+
+
+def landscape(model, loss_fn, batch, step_sizes, direction="gradient", *, weights=None, state=None):
+    """Measures the landscape from `theta` down the gradient, on one batch.
+
+    Args:
+        model: A built `keras.Model`; its weights and state stay as they are.
+        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
+        batch: `(x, y)`.
+        step_sizes: Sequence of `s > 0`: absolute, the same for all models to be compared.
+        direction: `"gradient"`.
+        weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
+        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+
+    Returns:
+        A `Landscape`. Costs one gradient and one more for each step size.
+
+    Raises:
+        ValueError: for step sizes or a direction that are not valid, or an unbuilt model.
+
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    >>> model.set_weights([np.array([[2.0]])])   # L = w^2 / 2: gradient 2, curvature 1
+    >>> half_square = lambda y_true, y_pred: keras.ops.mean(y_pred**2) / 2
+    >>> landscape(model, half_square, (np.ones((4, 1)), np.zeros(4)), [0.5, 1.0]).losses.numpy()
+    array([0.5, 0. ], dtype=float32)
+    """
+    if direction != "gradient":
+        raise ValueError(f"`direction` must be 'gradient'. Received: direction={direction!r}")
+    step_sizes = [float(s) for s in step_sizes]
+    if not step_sizes or not all(0 < s < float("inf") for s in step_sizes):
+        raise ValueError(f"`step_sizes` must be finite and > 0. Received: step_sizes={step_sizes}")
+    objective = Objective(model, loss_fn, batch, weights, state)
+    theta = objective.weights
+    evaluate = objective.loss_and_gradient
+    if objective.replicas == 1:
+        # Traced once for all points; replicas cannot exchange values in a function of its own.
+        evaluate = tf.function(evaluate, autograph=False)
+    loss, gradient = evaluate(theta)
+    gradient_norm = tf.linalg.global_norm(gradient)
+    losses, distances = [], []
+    before = gradient_norm
+    for s in step_sizes:
+        # One after the other: in a graph they would run, and take memory, all at once.
+        with tf.control_dependencies([before]):
+            point = [w - s * g for w, g in zip(theta, gradient, strict=True)]
+            loss_there, gradient_there = evaluate(point)
+            before = tf.linalg.global_norm(
+                [there - here for there, here in zip(gradient_there, gradient, strict=True)]
+            )
+        losses.append(loss_there)
+        distances.append(before)
+    distances = tf.stack(distances)
+    ratios = distances / (tf.constant(step_sizes, gradient_norm.dtype) * gradient_norm)
+    # Spelled out because a maximum may pass over a nan.
+    undefined = tf.reduce_any(tf.math.is_nan(ratios))
+    smoothness = tf.where(undefined, float("nan"), tf.reduce_max(ratios))
+    return Landscape(loss, gradient_norm, tf.stack(losses), distances, smoothness)

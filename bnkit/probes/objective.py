@@ -1,0 +1,132 @@
+"""The function that every probe looks at: a model's loss on one batch, at any weights."""
+
+import keras
+import tensorflow as tf
+
+
+class Objective:
+    """`L(theta)` and its gradient on one batch, without touching the model.
+
+    All evaluations start from the same non-trainable state: batch statistics come from the batch,
+    and random layers draw the same numbers each time, so that they evaluate one function.
+
+    Inside `strategy.run`, `batch` is the replica's share; losses and gradients are those of the
+    global batch, reduced as the loss says: a loss whose `reduction` is "sum" adds up over the
+    replicas, any other is a mean and is averaged.
+
+    Args:
+        model: A built `keras.Model`.
+        loss_fn: `loss_fn(y_true, y_pred)`, a scalar for the batch.
+        batch: `(x, y)`.
+        weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
+        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+
+    Raises:
+        ValueError: for an unbuilt model, one without trainable weights, weights or state of other
+            shapes than the model's, or a loss that is not a scalar.
+    """
+
+    def __init__(self, model, loss_fn, batch, weights=None, state=None):
+        if not model.built:
+            raise ValueError(
+                "The model has no weights yet: call it on a batch, or give it an `Input`. "
+                f"Received: unbuilt model {model.name!r}"
+            )
+        if not model.trainable_variables:
+            raise ValueError(f"The model has no trainable weights. Received: model {model.name!r}")
+        self._model = model
+        self._loss_fn = loss_fn
+        self._x, self._y = batch
+        self.weights = read(
+            model.trainable_variables if weights is None else weights,
+            model.trainable_variables,
+            "weights",
+        )
+        self._state = read(
+            model.non_trainable_variables if state is None else state,
+            model.non_trainable_variables,
+            "state",
+        )
+        context = tf.distribute.get_replica_context()
+        self.replicas = 1 if context is None else context.num_replicas_in_sync
+
+    def loss(self, weights):
+        """`L(weights)`, a scalar."""
+        return self._sum_over_replicas([self._replica_loss(weights)])[0]
+
+    def loss_and_gradient(self, weights, of=None):
+        """`L(weights)` and its gradient, a list aligned with `weights`.
+
+        `of`: positions in `weights` of those to differentiate for; all by default.
+        """
+        chosen = [weights[i] for i in (range(len(weights)) if of is None else of)]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(chosen)
+            loss = self._replica_loss(weights)
+        gradient = tape.gradient(loss, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        loss, *gradient = self._sum_over_replicas([loss, *map(tf.convert_to_tensor, gradient)])
+        return loss, gradient
+
+    def _replica_loss(self, weights):
+        outputs, _ = self._model.stateless_call(weights, self._state, self._x, training=True)
+        return replica_loss(self._loss_fn, self._y, outputs, self.replicas)
+
+    def _sum_over_replicas(self, values):
+        if self.replicas == 1:
+            return values
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def replica_loss(loss_fn, y_true, y_pred, replicas):
+    """What a replica adds to the global loss: the sum of this over the replicas is that loss.
+
+    A loss whose `reduction` is "sum" adds up as it is; any other is a mean over the replica's
+    share, and is divided here, once.
+    """
+    loss = tf.cast(loss_fn(y_true, y_pred), tf.float32)
+    if loss.shape.rank:
+        raise ValueError(
+            "`loss_fn` must give one number for the batch, its mean or sum. "
+            f"Received: a loss of shape {tuple(loss.shape)}"
+        )
+    if getattr(loss_fn, "reduction", None) == "sum":
+        return loss
+    if _keras_divides(loss_fn, y_true, y_pred):
+        loss *= tf.distribute.get_strategy().num_replicas_in_sync
+    return loss / replicas
+
+
+def _keras_divides(loss_fn, y_true, y_pred):
+    """Whether Keras has divided this loss by the number of replicas.
+
+    It does so to the means that it takes, wherever a strategy is current; not where the loss's own
+    `call` gives one number already.
+    """
+    if not isinstance(loss_fn, keras.losses.Loss):
+        return False
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return False
+    y_true, y_pred = tf.nest.map_structure(
+        lambda values: tf.cast(values, loss_fn.dtype), (y_true, y_pred)
+    )
+    return bool(loss_fn.call(y_true, y_pred).shape.rank)
+
+
+def read(values, variables=None, name="values"):
+    """Variables, tensors or arrays as a list of tensors.
+
+    With `variables` they must have the same shapes, and are cast to the same types; `name` is
+    what an error calls them.
+    """
+    values = [tf.convert_to_tensor(value) for value in values]
+    if variables is None:
+        return values
+    received = [tuple(value.shape) for value in values]
+    expected = [tuple(variable.shape) for variable in variables]
+    if received != expected:
+        raise ValueError(
+            f"`{name}` must have the shapes of the model's variables. "
+            f"Received: {received}, expected: {expected}"
+        )
+    return [tf.cast(value, v.dtype) for value, v in zip(values, variables, strict=True)]
