@@ -1,0 +1,263 @@
+"""The training loop: `tf.GradientTape` under a `tf.distribute` strategy, many steps a call."""
+
+import collections
+import contextlib
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from bnkit.probes.objective import replica_loss
+
+# One graph call makes at most about this many seconds' worth of steps: often enough for a
+# progress bar and for Ctrl-C, seldom enough to cost nothing.
+_SECONDS_PER_CALL = 1.0
+_MOST_STEPS_PER_CALL = 500
+
+
+class Diverged(RuntimeError):
+    """The training loss is no longer finite."""
+
+    def __init__(self, step, loss):
+        super().__init__(f"the training loss is {loss} at step {step}")
+        self.step = step
+
+
+class Clock:
+    """Seconds spent, by part.
+
+    >>> clock = Clock()
+    >>> with clock("train"):
+    ...     pass
+    >>> list(clock.seconds)
+    ['train']
+    """
+
+    def __init__(self):
+        self.seconds = collections.Counter()
+
+    @contextlib.contextmanager
+    def __call__(self, part):
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - start
+
+
+class Trainer:
+    """Trains a Keras model step by step and lets callbacks measure in between.
+
+    All steps between two events (a callback that is due) run inside one graph call, traced once;
+    losses leave the device once per call. A step counts the updates already made: the loss of
+    step t is that of the weights after t updates, on the batch of step t.
+
+    Args:
+        model: A built `keras.Model`, created in the strategy's scope.
+        optimizer: A Keras optimizer, created in the strategy's scope.
+        loss_fn: `loss_fn(y_true, y_pred)`, a scalar for a batch: a mean over the batch, or a sum
+            if its attribute `reduction` is "sum".
+        strategy: A `tf.distribute.Strategy`; the current one by default.
+        prepare: Applied to the inputs of a batch on the device, such as standardisation.
+        metrics: Name -> function `(y_true, y_pred)` of per-sample values, averaged.
+        weight_decay: `c` of the penalty `c/2 * sum ||kernel||^2` over all trainable matrices and
+            kernels; trained on, and logged apart from the loss as `penalty`.
+        clock: Counts the seconds of `train`, of `compile` (the first call) and of the callbacks,
+            each under its attribute `part`.
+    """
+
+    def __init__(
+        self,
+        model,
+        optimizer,
+        loss_fn,
+        *,
+        strategy=None,
+        prepare=None,
+        metrics=None,
+        weight_decay=0.0,
+        clock=None,
+    ):
+        self.model = model
+        self.optimizer = optimizer
+        self.loss_fn = loss_fn
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self.replicas = self.strategy.num_replicas_in_sync
+        self.clock = clock or Clock()
+        self.step = 0
+        self._prepare = prepare or (lambda x: x)
+        self._metrics = dict(metrics or {})
+        self._weight_decay = weight_decay
+        self._value_names = ["loss", *self._metrics, *(["penalty"] if weight_decay else [])]
+        self._batches = None
+        self._steps_per_call = None  # not known before the first call has been timed
+        with self.strategy.scope():
+            optimizer.build(model.trainable_variables)
+        self._train_steps = None  # compiled for the shape of the first batches
+        self._evaluate_batch = tf.function(
+            self._batch_values, autograph=False, reduce_retracing=True
+        )
+
+    def fit(self, batches, steps, callbacks=()):
+        """Trains from `self.step` until `steps` updates have been made.
+
+        A callback has a schedule `when`. At the steps in it the trainer calls
+        `on_train_batch_begin(step)` before the update and `on_train_batch_end(step)` after it;
+        after every graph call, of one step or many, `on_steps_end(first, values)` with the values
+        of the steps from `first` on, name -> array. Setting `model.stop_training` ends the
+        training early, without `on_train_end`.
+
+        Args:
+            batches: Has `batch_size` and `stack(start, stop) -> (x, y)`, the batches of those
+                steps stacked.
+            steps: Number of updates, counted from the start of the run.
+            callbacks: `bnkit.callbacks`, called in this order.
+
+        Raises:
+            Diverged: when the loss is not finite; everything up to there has been reported.
+            ValueError: for a batch size that the replicas cannot share equally.
+        """
+        if batches.batch_size % self.replicas:
+            raise ValueError(
+                f"`batch_size` must be a multiple of the {self.replicas} replicas. "
+                f"Received: batch_size={batches.batch_size}"
+            )
+        self._batches = batches
+        self.model.stop_training = False
+        for callback in callbacks:
+            callback.set_trainer(self)
+            callback.on_train_begin()
+        while self.step < steps and not self.model.stop_training:
+            self._advance(steps, callbacks)
+        if self.step >= steps:
+            for callback in callbacks:
+                with self.clock(callback.part):
+                    callback.on_train_end()
+
+    def batch(self):
+        """The batch of the current step as it comes from the host: global, not yet prepared."""
+        x, y = self._batches.stack(self.step, self.step + 1)
+        return x[0], y[0]
+
+    def on_replicas(self, function):
+        """Compiles `function((x, y), *arguments)` to run on each replica's share of a batch.
+
+        Returns a function of a global batch from the host, `(x, y, *arguments)`, that gives the
+        first replica's values; `function` reduces over the replicas itself, as the probes do.
+        """
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def on_global_batch(x, y, *arguments):
+            values = self.strategy.run(
+                lambda x, y, *arguments: function(self._share(x, y), *arguments),
+                args=(x, y, *arguments),
+            )
+            return tf.nest.map_structure(self._first_replica, values)
+
+        return on_global_batch
+
+    def evaluate(self, x, y, batch_size):
+        """Loss and metrics of a whole split in inference mode, name -> float.
+
+        One device does it, whatever the strategy, so that no sample is padded or left out.
+        """
+        totals = 0.0
+        for start in range(0, len(y), batch_size):
+            part = slice(start, start + batch_size)
+            totals += self._evaluate_batch(x[part], y[part], np.float32(len(y) / len(y[part])))
+        return dict(zip(self._value_names, totals.numpy().tolist(), strict=False))
+
+    def _advance(self, steps, callbacks):
+        """Makes one graph call: one step if a callback is due, else those up to the next event."""
+        first = self.step
+        upcoming = [(callback, callback.when.next(first)) for callback in callbacks]
+        due = [callback for callback, step in upcoming if step == first]
+        stop = first + 1
+        if not due and self._steps_per_call:
+            events = [step for _, step in upcoming if step is not None]
+            stop = min([steps, first + self._steps_per_call, *events])
+        for callback in due:
+            with self.clock(callback.part):
+                callback.on_train_batch_begin(first)
+        values = self._train(first, stop)
+        self.step = stop
+        for callback in due:
+            with self.clock(callback.part):
+                callback.on_train_batch_end(first)
+        for callback in callbacks:
+            with self.clock(callback.part):
+                callback.on_steps_end(first, values)
+        finite = np.isfinite(values["loss"])
+        if not finite.all():
+            place = int(np.argmin(finite))
+            raise Diverged(first + place, values["loss"][place])
+
+    def _train(self, first, stop):
+        """The updates of the steps `first <= t < stop`; returns name -> array of their values."""
+        x, y = self._batches.stack(first, stop)
+        compiled = self._train_steps is not None
+        if not compiled:
+            # Any number of steps: without the signature, one and many would each be traced.
+            specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y)]
+            self._train_steps = tf.function(self._make_steps, input_signature=specs)
+        start = time.perf_counter()
+        with self.clock("train" if compiled else "compile"):
+            values = self._train_steps(x, y).numpy()
+        seconds = time.perf_counter() - start
+        affordable = int(_SECONDS_PER_CALL * (stop - first) / seconds) if compiled else 1
+        self._steps_per_call = min(max(affordable, 1), _MOST_STEPS_PER_CALL)
+        return dict(zip(self._value_names, values.T, strict=True))
+
+    def _make_steps(self, x, y):
+        steps = tf.shape(y)[0]
+        values = tf.TensorArray(tf.float32, steps, element_shape=(len(self._value_names),))
+        for i in tf.range(steps):
+            shares = self.strategy.run(self._make_step, args=(x[i], y[i]))
+            total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+            values = values.write(i, total)
+        return values.stack()
+
+    def _make_step(self, x, y):
+        """One update on a replica's share; returns its part of the values, to be summed."""
+        x, y = self._share(x, y)
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self.model(x, training=True)
+            # The optimizer sums the gradients of the replicas: that of the global batch.
+            loss = replica_loss(self.loss_fn, y, outputs, self.replicas)
+        gradients = tape.gradient(
+            loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        values = [loss, *self._metric_values(y, outputs, self.replicas)]
+        if self._weight_decay:
+            share = self._weight_decay / self.replicas
+            decayed = [len(v.shape) >= 2 for v in variables]
+            gradients = [
+                g + share * v if decays else g
+                for g, v, decays in zip(gradients, variables, decayed, strict=True)
+            ]
+            kernels = [v.value for v, decays in zip(variables, decayed, strict=True) if decays]
+            values.append(share * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))
+        self.optimizer.apply(gradients, variables)
+        return tf.stack(values)
+
+    def _batch_values(self, x, y, parts):
+        """Loss and metrics of one of so many `parts` of a split, to be summed."""
+        outputs = self.model(self._prepare(x), training=False)
+        loss = replica_loss(self.loss_fn, y, outputs, parts)
+        return tf.stack([loss, *self._metric_values(y, outputs, parts)])
+
+    def _metric_values(self, y, outputs, parts):
+        metrics = self._metrics.values()
+        return [tf.reduce_mean(tf.cast(m(y, outputs), tf.float32)) / parts for m in metrics]
+
+    def _share(self, x, y):
+        """This replica's part of a global batch, prepared."""
+        if self.replicas > 1:
+            size = tf.shape(y)[0] // self.replicas
+            start = tf.distribute.get_replica_context().replica_id_in_sync_group * size
+            x, y = x[start : start + size], y[start : start + size]
+        return self._prepare(x), y
+
+    def _first_replica(self, value):
+        return self.strategy.experimental_local_results(value)[0]

@@ -1,0 +1,23 @@
+import small
+
+from bnkit import callbacks
+
+
+def test_every_step_is_recorded_once_with_all_its_values():
+    records = []
+    trainer = small.trainer(weight_decay=0.1)
+    trainer.fit(small.batches(), 7, [callbacks.TrainingMetrics(records.append)])
+    assert [record["step"] for record in records] == list(range(7))
+    for record in records:
+        assert record.keys() == {"step", "kind", "loss", "accuracy", "penalty"}
+        assert record["kind"] == "train" and type(record["loss"]) is float
+
+
+def test_evaluation_at_its_steps_and_after_the_last_update():
+    records = []
+    trainer, test = small.trainer(), small.split(20, seed=9)
+    watcher = callbacks.Evaluation(test, every=4, batch_size=8, write=records.append)
+    trainer.fit(small.batches(), 10, [watcher])
+    assert [record["step"] for record in records] == [0, 4, 8, 10]
+    last = trainer.evaluate(test.x, test.y, 8)
+    assert records[-1] == {"step": 10, "kind": "eval", **last}

@@ -1,0 +1,65 @@
+"""A small training task that tests share: images, a network, and a trainer on them."""
+
+import functools
+
+import keras
+import numpy as np
+
+from bnkit.data import Batches, Split
+from bnkit.layers import BatchNorm
+from bnkit.training import Trainer
+
+
+def split(samples=64, classes=3, seed=0):
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (samples, 4, 4, 1), dtype=np.uint8)
+    return Split(images, generator.integers(0, classes, samples, dtype=np.int32))
+
+
+def prepare(x):
+    return keras.ops.cast(x, "float32") / 128 - 1
+
+
+def model(norm=None, seed=1):
+    """A convolution and a dense layer, each followed by the normalisation; 3 classes."""
+    glorot = functools.partial(keras.initializers.GlorotUniform, seed=seed)
+    x = inputs = keras.Input((4, 4, 1))
+    for layer in (
+        keras.layers.Conv2D(4, 3, kernel_initializer=glorot(), name="conv1"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(5, kernel_initializer=glorot(), name="dense2"),
+    ):
+        x = layer(x)
+        if norm and layer.weights:
+            x = norm()(x)
+            x = keras.layers.ReLU()(x)
+    return keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=glorot(), name="logits")(x))
+
+
+synchronized = functools.partial(BatchNorm, synchronized=True)
+
+
+def cross_entropy(reduction="sum_over_batch_size"):
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+
+
+def trainer(norm=BatchNorm, *, strategy=None, loss=None, optimizer=None, **options):
+    import tensorflow as tf
+
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        network = model(norm)
+        optimizer = optimizer() if optimizer else keras.optimizers.SGD(0.1, momentum=0.9)
+    options = {"metrics": {"accuracy": keras.metrics.sparse_categorical_accuracy}, **options}
+    return Trainer(
+        network,
+        optimizer,
+        loss or cross_entropy(),
+        strategy=strategy,
+        prepare=prepare,
+        **options,
+    )
+
+
+def batches(batch_size=8, **options):
+    return Batches(split(**options), batch_size, seed=3)
