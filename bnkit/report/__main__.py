@@ -1,0 +1,61 @@
+"""Draw the report of a run or of a study again: `python -m bnkit.report runs/STUDY[/RUN]`."""
+
+import pathlib
+import sys
+
+from absl import flags
+
+USAGE = """usage: python -m bnkit.report PATH [--reports_dir=reports]
+
+Draws the report of the runs at PATH again, from what is on disk, and prints where the page is.
+PATH is a run (runs/STUDY/RUN -> reports/STUDY/RUN) or a study (runs/STUDY -> reports/STUDY).
+
+  --reports_dir: directory that reports are written below (default: reports)"""
+
+# Not absl's global flags: bnkit.main has a --reports_dir of its own, and both may be imported.
+FLAGS = flags.FlagValues()
+REPORTS_DIR = flags.DEFINE_string(
+    "reports_dir", "reports", "Where reports are written.", flag_values=FLAGS
+)
+HELP = flags.DEFINE_bool("help", False, "Print this text.", flag_values=FLAGS)
+
+
+def main(argv):
+    """Exit code: 0, or 2 with one line that says what is wrong."""
+    try:
+        paths = FLAGS(argv, known_only=False)[1:]
+    except flags.Error as error:
+        return _refuse(str(error))
+    if HELP.value:
+        print(USAGE)
+        return 0
+    if len(paths) != 1:
+        return _refuse(f"expected one PATH, got {len(paths)}: {' '.join(paths) or 'nothing'}")
+    from bnkit.report import ReportError, write_report
+
+    path = pathlib.Path(paths[0]).resolve()
+    if (
+        path.is_dir()
+        and not any(path.glob("settings.json"))
+        and not any(path.glob("*/settings.json"))
+    ):
+        studies = sorted({found.parent.parent.name for found in path.glob("*/*/settings.json")})
+        if studies:
+            return _refuse(f"{paths[0]} holds studies; give one of them: {', '.join(studies)}")
+    is_run = (path / "settings.json").exists()
+    below = pathlib.Path(path.parent.name, path.name) if is_run else pathlib.Path(path.name)
+    try:
+        print(write_report(path, pathlib.Path(REPORTS_DIR.value) / below))
+    except (ReportError, OSError) as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _refuse(message):
+    line = " ".join(message.split())
+    print(f"bnkit.report: {line} (see --help)", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,149 @@
+"""Training and test curves (Santurkar et al. 2018, Fig 1a, 1b)."""
+
+import matplotlib
+import matplotlib.ticker
+import numpy
+import pandas
+
+from bnkit.report import arms, canvas, style
+
+WINDOW = 10
+# Evaluations closer together than this many in a panel are a line without dots.
+MOST_DOTS = 60
+SPLITS = ("training", "test")
+
+
+def accuracy_data(train, evaluation):
+    """What `accuracy` draws: `split`, and the columns of `arms.curves`."""
+    return _data(train, evaluation, "accuracy", log=False)
+
+
+def loss_data(train, evaluation):
+    """What `loss` draws: `split`, and the columns of `arms.curves`."""
+    return _data(train, evaluation, "loss", log=True)
+
+
+def accuracy(train, evaluation):
+    """Accuracy against the step: training batches (raw and running mean), and the test split.
+
+    Args:
+      train: records of kind "train", as from `load_runs`.
+      evaluation: records of kind "eval"; without any, the test panels are left out.
+
+    Returns:
+      A matplotlib Figure: a row of panels per condition (`arms.with_condition`).
+    """
+    return _figure(
+        "Accuracy",
+        train,
+        evaluation,
+        "accuracy",
+        ["Training: on the batch of each step,", "before its update."],
+    )
+
+
+def loss(train, evaluation):
+    """Loss against the step on a logarithmic axis; arguments and result as for `accuracy`."""
+    return _figure(
+        "Loss",
+        train,
+        evaluation,
+        "loss",
+        [
+            r"$L(\theta_t)$ without weight decay.",
+            "Training: on the batch of step $t$,",
+            "before update $t+1$.",
+        ],
+    )
+
+
+def _data(train, evaluation, value, log):
+    split = {"training": train, "test": evaluation}
+    filled = [one.assign(split=name) for name, one in split.items() if len(one)]
+    both = arms.with_condition(pandas.concat(filled or [train.assign(split="")]))
+    tables = [
+        arms.curves(both[both["split"] == name], value, ["split"], window, log)
+        for name, window in zip(SPLITS, (WINDOW, 1), strict=True)
+    ]
+    return pandas.concat([one for one in tables if len(one)] or tables[:1], ignore_index=True)
+
+
+def _figure(title, train, evaluation, value, formula):
+    log = value == "loss"
+    with matplotlib.rc_context(style.RC):
+        table = _data(train, evaluation, value, log)
+        if not numpy.isfinite(table["value"]).any():
+            return canvas.message(title, f"No finite {value} has been recorded.")
+        splits = [name for name in SPLITS if name in set(table["split"])]
+        conditions = list(table["condition"].cat.categories)
+        diverged = arms.ends(arms.with_condition(train), value, log)
+        title = f"{title} on training batches"
+        if "test" in splits:
+            title = f"{title} and on the test split"
+            formula = [*formula, "Test: whole test split."]
+        page = canvas.Canvas(
+            title, len(conditions), len(splits), formula, _handles(table, diverged)
+        )
+        for row, condition in enumerate(conditions):
+            for column, split in enumerate(splits):
+                axes = page.axes[row, column]
+                chosen = table[(table["condition"] == condition) & (table["split"] == split)]
+                marked = split == "test" and chosen["step"].nunique() <= MOST_DOTS
+                draw(axes, chosen, marker="o" if marked else None)
+                page.name(axes, f"{split}, {condition}")
+                axes.set_ylabel(value if column == 0 else "")
+                if split == "training":
+                    for end in diverged[diverged["condition"] == condition].itertuples():
+                        height = getattr(end, value)
+                        canvas.crosses(axes, [end.step], [height], style.colour(end.norm))
+        for axes in page.axes.flat:
+            canvas.step_axis(axes, table["step"].max())
+            if log:
+                canvas.value_axis(axes, [table["value"]], log=True)
+            else:
+                axes.set_ylim(0, 1.02)
+                axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
+        page.label_steps()
+        return page.figure
+
+
+def draw(axes, table, marker=None):
+    """The curves of one panel: runs light, the mean of an arm strong, its interval as an area."""
+    for norm in arms.norms(table):
+        colour = style.colour(norm)
+        arm = table[table["norm"] == norm]
+        for _, run in arm[arm["series"] == "run"].groupby("run"):
+            canvas.line(axes, run["step"], run["value"], color=colour, linewidth=0.6, alpha=0.4)
+        mean = arm[arm["series"] == "mean"]
+        known = mean[numpy.isfinite(mean["low"]) & numpy.isfinite(mean["high"])]
+        if len(known):
+            axes.fill_between(
+                mean["step"], mean["low"], mean["high"], color=colour, alpha=0.14, linewidth=0
+            )
+        look = (
+            {"marker": marker, "markersize": 3.2, "markeredgewidth": 0, "clip_on": False}
+            if marker
+            else {}
+        )
+        canvas.line(axes, mean["step"], mean["value"], color=colour, linewidth=1.4, **look)
+
+
+def mean_label(table):
+    """ "mean of 3 runs, 95 % interval", or nothing where every arm is a single run."""
+    counts = sorted({int(one) for one in table["runs"].dropna()} - {0, 1})
+    if not counts:
+        return ""
+    runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"mean of {runs} runs, 95 % interval"
+
+
+def _handles(table, diverged):
+    handles = canvas.norm_handles(arms.norms(table))
+    grey = style.QUIET
+    handles.append(canvas.line_handle("every step", grey, linewidth=0.6, alpha=0.6))
+    handles.append(canvas.line_handle(f"running mean, {WINDOW} steps", grey, linewidth=1.4))
+    if mean_label(table):
+        handles.append(canvas.patch_handle(mean_label(table), grey, alpha=0.3))
+    if len(diverged):
+        handles.append(canvas.line_handle("diverged", grey, marker="X", linestyle="none"))
+    return handles

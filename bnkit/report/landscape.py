@@ -1,0 +1,235 @@
+"""The landscape along the gradient (Santurkar et al. 2018, Fig 4 and 10)."""
+
+import dataclasses
+
+import matplotlib
+import numpy
+import pandas
+
+from bnkit.report import arms, canvas, curves, style
+
+# More normalisations than this on top of each other hide each other: each gets its own panel.
+MOST_TOGETHER = 2
+LOG_FROM = 10
+# Characters of a normalisation's name that the title of a narrow panel has room for.
+TITLE_LABEL = 20
+
+
+def loss_band_data(landscape):
+    """What `loss_band` draws: `condition, norm, step, low, high, loss, runs` (`arms.bands`)."""
+    return arms.bands(arms.with_condition(landscape), "loss_after_step", "loss")
+
+
+def loss_band(landscape):
+    r"""Range of the loss along the gradient, `L(theta - s g)` over s, at every probed step.
+
+    Args:
+      landscape: records of kind "landscape", as from `load_runs`.
+
+    Returns:
+      A matplotlib Figure: filled from the smallest to the largest loss, with a line at `L(theta)`;
+      the y axis is logarithmic and shared.
+    """
+    return _bands(
+        "Range of the loss along the gradient",
+        landscape,
+        loss_band_data(landscape),
+        "loss",
+        [r"Area: smallest to largest $L(\theta - s\,g)$,", r"line: $L(\theta)$;"],
+        line="loss",
+    )
+
+
+def gradient_predictiveness_data(landscape):
+    """What `gradient_predictiveness` draws: `condition, norm, step, low, high, runs`."""
+    return arms.bands(arms.with_condition(landscape), "gradient_distance")
+
+
+def gradient_predictiveness(landscape):
+    r"""Range of `||grad L(theta - s g) - g||` over s, at every probed step.
+
+    Args and result as for `loss_band`.
+    """
+    return _bands(
+        "Change of the gradient along itself",
+        landscape,
+        gradient_predictiveness_data(landscape),
+        r"$\ell_2$ distance of gradients",
+        ["Area: smallest to largest", r"$\|\nabla L(\theta - s\,g) - g\|_2$;"],
+    )
+
+
+def smoothness_data(landscape):
+    """What `smoothness` draws: the columns of `arms.curves`, and a row of series "2/lr" per lr."""
+    conditions = arms.with_condition(landscape)
+    values = conditions.drop_duplicates(["condition", "norm", "run", "step"])
+    table = arms.curves(values, "smoothness", log=_spans(values["smoothness"]))
+    levels = values[["condition", "lr"]].drop_duplicates()
+    levels = pandas.DataFrame(
+        {"condition": levels["condition"], "series": "2/lr", "value": 2 / levels["lr"]}
+    )
+    if not len(levels):
+        return table
+    return pandas.concat([table, levels.reindex(columns=table.columns)], ignore_index=True)
+
+
+def smoothness(landscape):
+    r"""Effective beta-smoothness along the gradient, with the plateau `2 / lr` as a dashed line.
+
+    Args:
+      landscape: records of kind "landscape", as from `load_runs`.
+
+    Returns:
+      A matplotlib Figure; the y axis is logarithmic where values span a factor of ten or more.
+    """
+    title = r"Effective $\beta$-smoothness along the gradient"
+    with matplotlib.rc_context(style.RC):
+        table = smoothness_data(landscape)
+        measured = table[table["series"] != "2/lr"]
+        if not numpy.isfinite(measured["value"]).any():
+            return canvas.message(title, "No finite smoothness has been recorded.")
+        diverged = _diverged(landscape, "smoothness")
+        handles = _handles(measured, diverged)
+        plateaus = [
+            f"${canvas.number(one)}$"
+            for one in table.loc[table["series"] == "2/lr", "value"].unique()
+        ]
+        handles.append(
+            canvas.line_handle(
+                f"2/lr = {', '.join(plateaus)}", style.INK, linewidth=0.9, dashes=canvas.DASHES
+            )
+        )
+        if curves.mean_label(measured):
+            handles += [
+                canvas.line_handle("each run", style.QUIET, linewidth=0.6, alpha=0.6),
+                canvas.patch_handle(curves.mean_label(measured), style.QUIET, alpha=0.3),
+            ]
+        footer = [
+            r"$\mathrm{max}_s \;\|\nabla L(\theta - s\,g) - g\|_2 \,/\, (s\,\|g\|_2)$,",
+            *step_sizes(landscape),
+        ]
+        panels = _panels(measured)
+        page = canvas.Canvas(title, *panels.shape, footer, handles)
+        for axes, panel in zip(page.axes.flat, panels.flat, strict=True):
+            if not panel:
+                continue
+            curves.draw(axes, panel.of(measured))
+            levels = table[(table["series"] == "2/lr") & (table["condition"] == panel.condition)]
+            for level in levels["value"]:
+                axes.axhline(level, color=style.INK, linewidth=0.9, dashes=canvas.DASHES)
+            _crosses(axes, panel.of(diverged), "smoothness")
+            _finish(page, axes, panel, table, [table["value"]], _spans(measured["value"]))
+        for axes in page.axes[:, 0]:
+            axes.set_ylabel(r"effective $\beta$")
+        page.label_steps()
+        return page.figure
+
+
+def step_sizes(landscape):
+    """The grid that was measured on, in words for below the figure (one phrase per grid)."""
+    grids = landscape.groupby("run")["step_size"].unique().map(sorted).map(tuple).unique()
+    phrases = []
+    for grid in grids:
+        shown = canvas.number(grid[0])
+        if len(grid) > 1:
+            shown = rf"{shown}, \ldots, {canvas.number(grid[-1])}"
+        points = "1 point" if len(grid) == 1 else f"{len(grid)} points"
+        phrases.append(rf"$s \in \{{{shown}\}}$, {points}.")
+    if len(grids) > 1:
+        return ["step sizes differ between runs:", *phrases]
+    return phrases
+
+
+@dataclasses.dataclass(frozen=True)
+class _Panel:
+    """The normalisations that share a panel, under one condition."""
+
+    condition: str
+    norms: list
+    alone: bool
+
+    @property
+    def title(self):
+        if not self.alone:
+            return self.condition
+        return f"{style.label(self.norms[0], TITLE_LABEL)}, {self.condition}"
+
+    def of(self, table):
+        return table[(table["condition"] == self.condition) & table["norm"].isin(self.norms)]
+
+
+def _panels(table):
+    """The panels as an array, None where one stays empty; a condition starts a row of its own."""
+    conditions, norms = list(table["condition"].cat.categories), arms.norms(table)
+    if len(norms) <= MOST_TOGETHER:
+        panels = [_Panel(condition, norms, False) for condition in conditions]
+        columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+    else:
+        columns = 2 if len(norms) == 4 else 3
+        panels = []
+        for condition in conditions:
+            there = arms.norms(table[table["condition"] == condition])
+            panels += [_Panel(condition, [norm], True) for norm in there]
+            panels += [None] * (-len(there) % columns)
+    panels += [None] * (-len(panels) % columns)
+    return numpy.array(panels, dtype=object).reshape(-1, columns)
+
+
+def _bands(title, landscape, table, label, formula, line=None):
+    with matplotlib.rc_context(style.RC):
+        if not numpy.isfinite(table[["low", "high"]]).any(axis=None):
+            return canvas.message(title, "No finite value has been recorded.")
+        value = line or "gradient_distance"
+        diverged = _diverged(landscape, value)
+        footer = [*formula, *step_sizes(landscape)]
+        if table["runs"].max() > 1:
+            footer.append(f"Means over {table['runs'].max()} runs.")
+        panels = _panels(table)
+        page = canvas.Canvas(title, *panels.shape, footer, _handles(table, diverged))
+        for axes, panel in zip(page.axes.flat, panels.flat, strict=True):
+            if not panel:
+                continue
+            for norm, arm in panel.of(table).groupby("norm"):
+                colour = style.colour(norm)
+                canvas.band(
+                    axes, arm["step"], arm["low"], arm["high"], colour, alpha=0.3, linewidth=0
+                )
+                edge = {"color": colour, "linewidth": 0.6, "alpha": 0.8}
+                canvas.line(axes, arm["step"], arm["low"], **edge)
+                canvas.line(axes, arm["step"], arm["high"], **edge)
+                if line:
+                    canvas.line(axes, arm["step"], arm[line], color=colour, linewidth=1.3)
+            _crosses(axes, panel.of(diverged), value)
+            drawn = [table[name] for name in ("low", "high", line) if name]
+            _finish(page, axes, panel, table, drawn, log=True)
+        for axes in page.axes[:, 0]:
+            axes.set_ylabel(label)
+        page.label_steps()
+        return page.figure
+
+
+def _finish(page, axes, panel, table, drawn, log):
+    page.name(axes, panel.title)
+    canvas.step_axis(axes, table["step"].max())
+    canvas.value_axis(axes, drawn, log)
+
+
+def _spans(values):
+    values = values[numpy.isfinite(values) & (values > 0)]
+    return len(values) > 0 and values.max() >= LOG_FROM * values.min()
+
+
+def _handles(table, diverged):
+    handles = canvas.norm_handles(arms.norms(table))
+    if len(diverged):
+        handles.append(canvas.line_handle("diverged", style.QUIET, marker="X", linestyle="none"))
+    return handles
+
+
+def _diverged(landscape, value):
+    return arms.ends(arms.with_condition(landscape), value, log=True)
+
+
+def _crosses(axes, diverged, value):
+    for end in diverged.itertuples():
+        canvas.crosses(axes, [end.step], [getattr(end, value)], style.colour(end.norm))

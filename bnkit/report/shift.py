@@ -1,0 +1,101 @@
+"""Internal covariate shift, measured on gradients (Santurkar et al. 2018, Def. 2.1, Fig 3)."""
+
+import matplotlib
+import numpy
+import pandas
+
+from bnkit.report import arms, canvas, curves, style
+from bnkit.report.frames import ReportError
+
+QUANTITIES = {"l2": r"$\|G_i - G'_i\|_2$", "cosine": "cosine"}
+
+
+def covariate_shift_data(ics, layers=None):
+    """What `covariate_shift` draws: `layer, quantity`, and the columns of `arms.curves`."""
+    numbers = layer_numbers(ics)
+    layers = _chosen(numbers, layers)
+    chosen = arms.with_condition(ics[ics["layer"].isin(layers)])
+    tables = []
+    for quantity in QUANTITIES:
+        # The first layer's difference is exactly 0: there is nothing for a logarithmic axis.
+        shown = chosen if quantity == "cosine" else chosen[chosen["layer"].map(numbers) > 1]
+        curve = arms.curves(shown, quantity, ["layer"], log=quantity == "l2")
+        tables.append(curve.assign(quantity=quantity))
+    return pandas.concat([one for one in tables if len(one)] or tables[:1], ignore_index=True)
+
+
+def covariate_shift(ics, layers=None):
+    r"""Internal covariate shift of some layers: `||G - G'||` (logarithmic) and cosine.
+
+    Args:
+      ics: records of kind "ics", as from `load_runs`.
+      layers: names of the layers to show; by default the second (the first that can shift at all)
+        and those of Fig 3: 5 and 10, or 9 and 17 of a network with 20 or more.
+
+    Returns:
+      A matplotlib Figure: a row per condition and layer, with a panel for each quantity.
+
+    Raises:
+      ReportError: a layer that has not been measured.
+    """
+    title = "Internal covariate shift, measured on gradients"
+    with matplotlib.rc_context(style.RC):
+        if not numpy.isfinite(ics[list(QUANTITIES)]).any(axis=None):
+            return canvas.message(title, "No finite covariate shift has been recorded.")
+        numbers = layer_numbers(ics)
+        layers = _chosen(numbers, layers)
+        table = covariate_shift_data(ics, layers)
+        rows = [(one, layer) for one in table["condition"].cat.categories for layer in layers]
+        handles = canvas.norm_handles(arms.norms(table))
+        if curves.mean_label(table):
+            handles.append(canvas.line_handle("each run", style.QUIET, linewidth=0.6, alpha=0.6))
+            handles.append(canvas.patch_handle(curves.mean_label(table), style.QUIET, alpha=0.3))
+        footer = [
+            "$G_i$: gradient of layer $i$'s weights at step $t$;",
+            "$G'_i$: the same with layers $1 .. i-1$ as they are after the update;",
+            "same batch.",
+        ]
+        page = canvas.Canvas(title, len(rows), 2, footer, handles, height=1.2, share_y=False)
+        for panels, (condition, layer) in zip(page.axes, rows, strict=True):
+            for axes, (quantity, label) in zip(panels, QUANTITIES.items(), strict=True):
+                alike = table[(table["quantity"] == quantity) & (table["layer"] == layer)]
+                curves.draw(axes, alike[alike["condition"] == condition])
+                name = style.literal(style.shorten(str(layer), style.LONGEST_LABEL))
+                if quantity == "l2":
+                    page.name(axes, f"{name} (layer {numbers[layer]}), {condition}")
+                axes.set_ylabel(label)
+                canvas.step_axis(axes, table["step"].max())
+                if quantity == "cosine":
+                    lowest = table.loc[table["quantity"] == "cosine", "value"].min()
+                    axes.set_ylim(-1.05 if lowest < 0 else -0.03, 1.05)
+                elif len(alike):
+                    canvas.value_axis(axes, [alike["value"]], log=True)
+                else:
+                    axes.set_yticks([])
+                    text = "0 by definition:\nno layer before it moves"
+                    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+        page.label_steps()
+        return page.figure
+
+
+def layer_numbers(ics):
+    """Number of every layer in forward order, from 1: the order of the lists in the records."""
+    position = ics.groupby(["run", "step"]).cumcount() + 1
+    return dict(zip(ics["layer"], position, strict=True))
+
+
+def _chosen(numbers, layers):
+    names = sorted(numbers, key=numbers.get)
+    if layers is not None:
+        unknown = [layer for layer in layers if layer not in numbers]
+        if unknown:
+            raise ReportError(f"layers {unknown} have not been measured; there are {names}")
+        return list(layers)
+    count = len(names)
+    if count >= 20:
+        chosen = (2, 9, 17)
+    elif count >= 10:
+        chosen = (2, 5, 10)
+    else:
+        chosen = (2, count // 2 + 1, count)
+    return [names[number - 1] for number in sorted(set(chosen)) if number <= count]

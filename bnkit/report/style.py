@@ -1,0 +1,116 @@
+"""What every figure shares: one colour and one label per normalisation, fonts, and axes."""
+
+import colorsys
+import logging
+import zlib
+
+import seaborn
+
+# Okabe and Ito's colours for the study's own arms and Tol's muted ones for the comparators: both
+# sets stay apart for colour-blind readers. A normalisation has the same colour in every figure.
+COLOURS = {
+    "none": "#D55E00",
+    "bn": "#0072B2",
+    "noisy_bn": "#009E73",
+    "noisy_none": "#E69F00",
+    "l1": "#CC79A7",
+    "l2": "#5B2C83",
+    "linf": "#56B4E9",
+    "layer": "#882255",
+    "group": "#117733",
+    "instance": "#999933",
+    "rms": "#44AA99",
+    "weight": "#4D4D4D",
+}
+LABELS = {
+    "none": "none",
+    "bn": "BN",
+    "noisy_bn": "noisy BN",
+    "noisy_none": "noise, no BN",
+    "l1": "$L_1$",
+    "l2": "$L_2$",
+    "linf": r"$L_\infty$",
+    "layer": "layer norm",
+    "group": "group norm",
+    "instance": "instance norm",
+    "rms": "RMS norm",
+    "weight": "weight norm",
+}
+LONGEST_LABEL = 34
+INK = "#222222"
+QUIET = "#5F6368"
+# Sizes hold at one-column width (3.5 inches): nothing is smaller than 8 points.
+# Embedding a font subset, its library warns of the time stamps in matplotlib's own fonts.
+logging.getLogger("fontTools").setLevel(logging.ERROR)
+
+RC = {
+    # TrueType: some venues refuse the Type 3 fonts that are the default.
+    "pdf.fonttype": 42,
+    **seaborn.axes_style("ticks"),
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E8E8E8",
+    "grid.linewidth": 0.6,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "ytick.minor.size": 1.8,
+    "ytick.minor.width": 0.5,
+    "axes.formatter.useoffset": False,
+    "savefig.dpi": 200,
+}
+
+
+def colour(norm):
+    """Hex colour of a normalisation; for a user's own one a function of its name alone."""
+    if norm in COLOURS:
+        return COLOURS[norm]
+    digest = zlib.crc32(str(norm).encode())
+    lightness = (0.34, 0.46, 0.58)[digest // 360 % 3]
+    rgb = colorsys.hls_to_rgb(digest % 360 / 360, lightness, 0.6)
+    return "#" + "".join(f"{round(255 * channel):02X}" for channel in rgb)
+
+
+def label(norm, longest=LONGEST_LABEL):
+    """Label of a normalisation for a figure (mathtext); a long name loses its middle."""
+    if norm in LABELS:
+        return LABELS[norm]
+    return literal(shorten(str(norm), longest))
+
+
+def shorten(text, length):
+    """`text` with an ellipsis for its middle where it is longer than `length`."""
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
+
+
+def literal(text):
+    """`text` such that matplotlib shows it as it is: no mathtext, no hidden legend entry."""
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+def rank(norm):
+    """Sorting key of a normalisation: the known ones in the study's order, then by name."""
+    known = list(COLOURS)
+    return (known.index(norm), "") if norm in known else (len(known), str(norm))

@@ -1,0 +1,107 @@
+"""Headline numbers of every run, and what a reader must know before believing them."""
+
+import numpy
+
+from bnkit.report import frames, style
+
+LAST = 50
+EARLY = 100
+# An arm has trained once it is this part of the way from guessing to no mistakes.
+TRAINED = 0.05
+FLAT = "a flat landscape of an arm that does not train says nothing"
+
+
+def headlines(runs):
+    """One dict per run, in the order of the figures: identity, status and headline numbers.
+
+    `accuracy` and `loss` are means over the last 50 training steps, `test` is the last evaluation,
+    `early` and `peak` the largest effective smoothness in the first 100 steps and after them,
+    `width` the median over the probed steps of max - min of the loss along the gradient.
+    A number that was not recorded is nan.
+    """
+    ordered = sorted(runs, key=lambda run: (*style.rank(_of(run, "norm")), run.study, run.name))
+    return [_headline(run) for run in ordered]
+
+
+def sentence(headline):
+    """One line on how a run came out, for the terminal; what was not recorded is left out."""
+    numbers = {
+        f"training accuracy {headline['accuracy']:.1%} (mean of the last {LAST} steps)": "accuracy",
+        f"test accuracy {headline['test']:.1%}": "test",
+        f"peak smoothness {headline['peak']:.3g} (after step {EARLY})": "peak",
+    }
+    known = [text for text, key in numbers.items() if not numpy.isnan(headline[key])]
+    return f"{headline['run']} {headline['status']}: {', '.join(known) or 'nothing measured'}"
+
+
+def warnings(headlines):
+    """Sentences about runs that are not done, and about runs that never trained."""
+    sentences = []
+    for one in headlines:
+        name, status = f"{one['study']}/{one['run']}", one["status"]
+        reason = f": {one['reason']}" if one["reason"] else ""
+        if status == "running":
+            sentences.append(f"{name} was still running when this was drawn.")
+        elif status == "unknown":
+            sentences.append(f"{name} has no status.json: it is not known to have ended.")
+        elif status != "done":
+            sentences.append(f"{name} {_ENDED.get(status, f'has status {status}')}{reason}.")
+        if one["never_trained"]:
+            sentences.append(
+                f"{name} never trained: its training accuracy, {one['accuracy']:.1%}, is that of "
+                f"guessing among {one['classes']} classes. Do not compare its smoothness: {FLAT}."
+            )
+    return sentences
+
+
+_ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}
+
+
+def _of(run, setting):
+    return run.settings.get(setting, "")
+
+
+def _headline(run):
+    train = frames.frame([run], "train")
+    landscape = frames.frame([run], "landscape")
+    evaluation = frames.frame([run], "eval")["accuracy"].dropna()
+    last = train[train["step"] > train["step"].max() - LAST]
+    probed = landscape.drop_duplicates("step")
+    sizes = landscape.groupby("step")["loss_after_step"]
+    # A loss that is no number is a loss without bound, as in the figure.
+    highest = sizes.agg(lambda values: values.fillna(numpy.inf).max())
+    accuracy = _mean(last["accuracy"])
+    classes = run.description.get("data", {}).get("classes")
+    return {
+        "study": run.study,
+        "run": run.name,
+        "norm": _of(run, "norm"),
+        "colour": style.colour(_of(run, "norm")),
+        "lr": _of(run, "lr"),
+        "seed": _of(run, "seed"),
+        "status": run.state,
+        "reason": run.status.get("reason", ""),
+        "steps": run.status.get("steps", len(train)),
+        "accuracy": accuracy,
+        "loss": _mean(last["loss"]),
+        "test": float(evaluation.iloc[-1]) if len(evaluation) else numpy.nan,
+        "early": float(probed.loc[probed["step"] < EARLY, "smoothness"].max()),
+        "peak": float(probed.loc[probed["step"] >= EARLY, "smoothness"].max()),
+        "width": _median(highest - sizes.min()),
+        "classes": classes,
+        "never_trained": run.state != "running" and _at_chance(accuracy, classes),
+    }
+
+
+def _at_chance(accuracy, classes):
+    if not classes or numpy.isnan(accuracy):
+        return False
+    return accuracy < 1 / classes + TRAINED * (1 - 1 / classes)
+
+
+def _mean(values):
+    return float(values.mean()) if len(values) else numpy.nan
+
+
+def _median(values):
+    return float(values.median()) if len(values) else numpy.nan

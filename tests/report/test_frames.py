@@ -1,0 +1,150 @@
+"""Frames against records written by hand."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pandas
+import pytest
+
+from bnkit.report import ReportError, frames, load_runs
+
+
+def _metrics(directory, text):
+    (directory / "metrics.jsonl").write_text(text)
+
+
+def test_one_row_per_training_step_with_the_settings_as_columns(runs):
+    run = runs(norm="bn", lr=0.5, seed=3, kinds=())
+    _metrics(
+        run,
+        '{"step":0,"kind":"train","loss":2,"accuracy":0.25}\n'
+        '{"step":1,"kind":"train","loss":"inf","accuracy":"nan"}\n',
+    )
+    table = load_runs(run, "train")
+    assert list(table["step"]) == [0, 1]
+    assert table["loss"].dtype == float and list(table["loss"]) == [2.0, math.inf]
+    assert math.isnan(table["accuracy"][1])
+    assert set(table["norm"]) == {"bn"} and set(table["seed"]) == {3}
+    assert table["step_sizes"][0][0] == 0.05 and isinstance(table["step_sizes"][0], tuple)
+    assert list(table.columns[:3]) == ["study", "run", "status"]
+
+
+def test_landscape_has_a_row_per_step_size(runs):
+    run = runs(kinds=())
+    record = {
+        "step": 25,
+        "kind": "landscape",
+        "loss": 1.5,
+        "gradient_norm": 2.0,
+        "step_sizes": [0.1, 0.2],
+        "losses": [1.0, "nan"],
+        "gradient_distances": [3.0, "inf"],
+        "smoothness": "inf",
+    }
+    _metrics(run, json.dumps(record) + "\n")
+    table = load_runs(run, "landscape")
+    assert list(table["step_size"]) == [0.1, 0.2]
+    assert list(table["gradient_distance"]) == [3.0, math.inf]
+    assert table["loss_after_step"][0] == 1.0 and math.isnan(table["loss_after_step"][1])
+    assert list(table["loss"]) == [1.5, 1.5] and list(table["smoothness"]) == [math.inf] * 2
+
+
+def test_covariate_shift_has_a_row_per_layer(runs):
+    run = runs(kinds=())
+    _metrics(
+        run,
+        '{"step":0,"kind":"ics","layers":["a","b"],"l2":[0,4],"cosine":[1,0.5],'
+        '"gradient_norm":[1,2]}\n',
+    )
+    table = load_runs(run, "ics")
+    assert list(table["layer"]) == ["a", "b"] and list(table["l2"]) == [0.0, 4.0]
+
+
+def test_lists_of_unequal_length_are_refused_with_file_and_line(runs):
+    run = runs(kinds=())
+    _metrics(run, '{"step":0,"kind":"ics","layers":["a","b"],"l2":[1]}\n')
+    with pytest.raises(ReportError, match=r"metrics\.jsonl, line 1: .*'layers': 2, 'l2': 1"):
+        load_runs(run, "ics")
+
+
+def test_a_kind_that_is_not_known_is_exploded_where_its_lists_agree(runs):
+    run = runs(kinds=())
+    _metrics(
+        run,
+        '{"step":0,"kind":"other","layers":["a","b"],"values":[[1,2],[3]],"width":7}\n'
+        '{"step":1,"kind":"ragged","a":[1],"b":[1,2]}\n',
+    )
+    table = load_runs(run, "other")
+    assert list(table["layer"]) == ["a", "b"] and list(table["values"]) == [[1, 2], [3]]
+    # The record's width must not hide the setting of that name.
+    assert list(table["width"]) == [0.25] * 2 and list(table["other_width"]) == [7.0] * 2
+    assert list(load_runs(run, "ragged")["b"]) == [[1, 2]]
+
+
+@pytest.mark.parametrize("rest", ['{"step":1,"ki', '{"step":1,"kind":"train","loss":"\xc3'])
+def test_a_last_line_that_is_cut_off_is_ignored(runs, rest):
+    run = runs(kinds=(), status="running")
+    content = b'{"step":0,"kind":"train","loss":1,"accuracy":0}\n' + rest.encode("latin-1")
+    (run / "metrics.jsonl").write_bytes(content)
+    assert list(load_runs(run, "train")["step"]) == [0]
+
+
+@pytest.mark.parametrize("line", ["{oops", "[1, 2]", '{"kind": "train"}'])
+def test_a_damaged_line_elsewhere_is_an_error_naming_file_and_line(runs, line):
+    run = runs(kinds=())
+    _metrics(run, '{"step":0,"kind":"train","loss":1}\n' + line + "\n")
+    with pytest.raises(ReportError, match=r"metrics\.jsonl, line 2 is damaged"):
+        load_runs(run, "train")
+
+
+def test_no_record_of_that_kind_gives_no_rows_and_the_same_columns(runs):
+    full, empty = runs(norm="bn"), runs(norm="none", kinds=())
+    (empty / "metrics.jsonl").unlink()
+    for kind in frames.FIELDS:
+        table = load_runs(empty, kind)
+        assert len(table) == 0
+        assert set(table.columns) == set(load_runs(full, kind).columns)
+
+
+def test_a_run_a_study_and_the_directory_of_studies(runs):
+    one = runs(norm="bn", study="a")
+    runs(norm="none", study="a")
+    runs(norm="bn", study="b")
+    assert load_runs(one, "eval")["run"].nunique() == 1
+    assert load_runs(runs.root / "a", "eval")["run"].nunique() == 2
+    assert set(load_runs(runs.root, "eval")["study"]) == {"a", "b"}
+
+
+def test_nothing_to_load_says_what_was_looked_for(tmp_path):
+    with pytest.raises(ReportError, match="nowhere does not exist"):
+        load_runs(tmp_path / "nowhere", "train")
+    with pytest.raises(ReportError, match=r"no runs in .*settings\.json"):
+        load_runs(tmp_path, "train")
+
+
+def test_another_format_is_refused(runs):
+    run = runs()
+    content = json.loads((run / "settings.json").read_text())
+    (run / "settings.json").write_text(json.dumps({**content, "format": 7}))
+    with pytest.raises(ReportError, match=r"format 7; .* reads format 1"):
+        load_runs(run, "train")
+
+
+def test_what_no_part_accounts_for_is_other(runs):
+    run = runs()
+    status = {"status": "done", "seconds": {"data": 1.0, "train": 2.0, "total": 4.5}}
+    (run / "status.json").write_text(json.dumps(status))
+    table = frames.seconds_frame(frames.read_runs(run)).set_index("part")["seconds"]
+    assert table.to_dict() == {"data": 1.0, "train": 2.0, "other": 1.5}
+    assert isinstance(table, pandas.Series)
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, bnkit.report\n"
+        "heavy = {'pandas', 'matplotlib', 'seaborn', 'tensorflow', 'keras'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
