@@ -1,0 +1,246 @@
+"""One run from top to bottom: the only place where everything is put together."""
+
+import contextlib
+import functools
+import logging
+import os
+import pathlib
+import platform
+import signal
+import threading
+from datetime import datetime, timezone
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import bnkit
+from bnkit import callbacks, data, layers, models
+from bnkit.store import RunDir, RunError
+from bnkit.training import Clock, Diverged, Trainer
+
+# A run of hours loses at most this many steps to a crash; Ctrl-C loses none.
+_CHECKPOINT_EVERY = 500
+_EVALUATION_BATCH = 500
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress=True):
+    """Trains and measures as `settings` say; everything lands in `study_dir/RUN/`.
+
+    A run that is already there and ended is left as it is; an interrupted one goes on from its
+    checkpoint; both unless `resume` is false. Ctrl-C ends the run after the steps at hand, with a
+    checkpoint; a second Ctrl-C ends it at once.
+
+    Args:
+        settings: `bnkit.Settings`.
+        study_dir: Directory of the study, made if needed.
+        data_dir: Where TensorFlow Datasets looks for its data.
+        resume: Whether to keep what an earlier run of the same settings measured.
+        command: The command line that asked for the run, recorded to repeat it.
+        progress: Whether to show progress bars.
+
+    Returns:
+        The directory of the run; its `status.json` says how it ended.
+
+    Raises:
+        ValueError: for settings that cannot be run on this machine or with these data.
+        RunError: if another process is at the same run, or its data have changed.
+    """
+    clock = Clock()
+    with RunDir(pathlib.Path(study_dir) / settings.run_id) as directory:
+        earlier = directory.status if resume else None
+        if earlier and earlier["status"] in ("done", "diverged"):
+            _log.info("%s is already measured; --noresume measures it again", directory.path)
+            return directory.path
+        with clock("data"):
+            dataset = data.load(settings.dataset, data_dir=data_dir, progress=progress)
+            batches = data.Batches(dataset.train, settings.batch_size, seed=settings.seed)
+        with _precision(settings.precision), clock("compile"):
+            trainer = _trainer(settings, dataset, clock)
+        save_status = functools.partial(_save_status, directory, trainer)
+        checkpoint = callbacks.Checkpoint(
+            directory.checkpoints,
+            every=_CHECKPOINT_EVERY,
+            metrics_length=directory.metrics_length,
+            on_save=lambda: save_status("running"),
+        )
+        checkpoint.set_trainer(trainer)
+        length = checkpoint.restore() if earlier else None
+        if length is None:
+            directory.start(_description(settings, study_dir, command, dataset, trainer))
+        else:
+            _check_same_data(directory, dataset)
+            directory.truncate_metrics(length)
+            clock.seconds.update(earlier["seconds"])
+            directory.set_status("running", steps=trainer.step, seconds=earlier["seconds"])
+            _log.info("%s goes on from step %d", directory.path, trainer.step)
+        with contextlib.ExitStack() as stack:
+            watchers = [checkpoint, *_watchers(settings, dataset, directory, progress, stack)]
+            try:
+                with _interrupt_after_step(trainer.model):
+                    trainer.fit(batches, settings.steps, watchers)
+            except Diverged as error:
+                save_status("diverged", str(error))
+            except KeyboardInterrupt:
+                save_status("interrupted", "stopped by hand, without a checkpoint")
+            except Exception as error:
+                save_status("failed", f"{type(error).__name__}: {error}")
+                raise
+            else:
+                if trainer.step < settings.steps:
+                    checkpoint.save()
+                    save_status("interrupted", "stopped by hand")
+                    _log.info("the same command goes on from step %d", trainer.step)
+                else:
+                    save_status("done")
+        return directory.path
+
+
+def _trainer(settings, dataset, clock):
+    keras.utils.set_random_seed(settings.seed)
+    strategy = _strategy(settings.strategy)
+    with strategy.scope():
+        norm = layers.get(settings.norm)
+        if settings.sync_norm and norm is not None:
+            norm = functools.partial(norm, synchronized=True)
+        model = models.vgg(
+            norm,
+            depth=int(settings.model.removeprefix("vgg")),
+            width=settings.width,
+            classes=dataset.classes,
+            input_shape=dataset.input_shape,
+            seed=settings.seed,
+        )
+        if settings.optimizer == "adam":
+            optimizer = keras.optimizers.Adam(settings.lr)
+        else:
+            optimizer = keras.optimizers.SGD(settings.lr, momentum=settings.momentum)
+        return Trainer(
+            model,
+            optimizer,
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            strategy=strategy,
+            prepare=dataset.prepare,
+            metrics={"accuracy": keras.metrics.sparse_categorical_accuracy},
+            weight_decay=settings.weight_decay,
+            clock=clock,
+        )
+
+
+def _strategy(name):
+    gpus = tf.config.list_logical_devices("GPU") if name == "auto" else []
+    return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
+
+
+def _watchers(settings, dataset, directory, progress, stack):
+    """The callbacks that measure and show, in the order in which they are called."""
+    board = callbacks.TensorBoard(directory.tensorboard)
+    stack.callback(board.close)
+
+    def write(record):
+        directory.append(record)
+        board.write(record)
+
+    every = settings.probe_every
+    probes = {
+        "landscape": lambda: callbacks.Landscape(settings.step_sizes, every=every, write=write),
+        "ics": lambda: callbacks.InternalCovariateShift(every=every, write=write),
+    }
+    watchers = [probes[name]() for name in settings.probes]
+    watchers.append(
+        callbacks.Evaluation(
+            dataset.test, every=settings.eval_every, batch_size=_EVALUATION_BATCH, write=write
+        )
+    )
+    watchers += [callbacks.TrainingMetrics(write), board]
+    if progress:
+        bar = callbacks.Progress(settings.steps, settings.run_id)
+        stack.callback(bar.close)
+        watchers.append(bar)
+    return watchers
+
+
+def _description(settings, study_dir, command, dataset, trainer):
+    """The content of `settings.json`."""
+    return {
+        "study": pathlib.Path(study_dir).name,
+        "run": settings.run_id,
+        "settings": settings.to_dict(),
+        "command": list(command),
+        "versions": {
+            "bnkit": bnkit.__version__,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "train_size": len(dataset.train),
+            "test_size": len(dataset.test),
+            "classes": dataset.classes,
+            "input_shape": list(dataset.input_shape),
+        },
+        "device": {
+            "strategy": type(trainer.strategy).__name__,
+            "replicas": trainer.replicas,
+            "devices": [_device_name(d) for d in trainer.strategy.extended.worker_devices],
+            "cores": os.cpu_count(),
+        },
+        "parameters": trainer.model.count_params(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _device_name(device):
+    """The model of a GPU, or the kind of any other device."""
+    spec = tf.DeviceSpec.from_string(device)
+    if spec.device_type != "GPU":
+        return spec.device_type
+    gpu = tf.config.list_physical_devices("GPU")[spec.device_index]
+    return tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+
+
+def _save_status(directory, trainer, state, reason=""):
+    directory.set_status(state, reason=reason, steps=trainer.step, seconds=trainer.clock.seconds)
+
+
+def _check_same_data(directory, dataset):
+    measured_on = directory.settings["data"]["fingerprint"]
+    if measured_on != dataset.fingerprint:
+        raise RunError(
+            f"{directory.path} was begun on data with fingerprint {measured_on}; those here have "
+            f"{dataset.fingerprint}. Use --noresume to start it again, or another --study"
+        )
+
+
+@contextlib.contextmanager
+def _precision(name):
+    """Variables stay float32; `bfloat16` is what the layers compute in."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[name])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def _interrupt_after_step(model):
+    """Lets the first Ctrl-C end the training between two graph calls, and the second at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum, frame):
+        model.stop_training = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,265 @@
+"""The command: `python -m bnkit.main --norm=bn --lr=0.5`."""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import pathlib
+import sys
+import tempfile
+import textwrap
+
+from absl import flags
+
+from bnkit import layers
+from bnkit.settings import (
+    MODELS,
+    OPTIMIZERS,
+    PRECISIONS,
+    PROBES,
+    STRATEGIES,
+    Settings,
+    SettingsError,
+)
+
+_PURPOSE = """\
+Trains a network with a normalisation, measures the landscape of its loss on the way, and reports.
+
+usage: python -m bnkit.main --norm=bn --lr=0.5"""
+
+# Group -> flag -> help, in the order of `--help`. Flags that are fields of `Settings` take their
+# type and their default from there.
+_HELP = {
+    "What is compared": {
+        "norm": f"normalisation: {', '.join(layers.names())}",
+        "lr": "learning rate, constant over the run",
+        "seed": "of the initial weights and the order of the batches",
+    },
+    "Network and data": {
+        "model": f"one of {', '.join(MODELS)}",
+        "width": "multiplies the channels and units of every layer",
+        "dataset": "glyphs (rendered here), or any TFDS image classification set",
+        "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
+    },
+    "Training": {
+        "steps": "number of updates",
+        "batch_size": "samples per update, over all replicas together",
+        "optimizer": f"one of {', '.join(OPTIMIZERS)}",
+        "momentum": "of sgd",
+        "weight_decay": "c of the penalty c/2 * sum ||kernel||^2, logged apart from the loss",
+        "sync_norm": "batch statistics of the global batch instead of each replica's",
+        "precision": f"compute type of the layers: {', '.join(PRECISIONS)}",
+        "strategy": f"{STRATEGIES[0]} mirrors over all GPUs, or uses the CPU; "
+        f"{STRATEGIES[1]} leaves GPUs alone",
+    },
+    "Measuring": {
+        "probes": f"comma-separated list out of {', '.join(PROBES)}; empty for none",
+        "probe_every": "steps between two measurements",
+        "step_sizes": "rising comma-separated list of s in theta - s g; absolute, the same for "
+        "every arm of a comparison",
+        "eval_every": "steps between two evaluations on the test split",
+    },
+    "Where results go": {
+        "study": "name of the folder that collects runs to be compared",
+        "runs_dir": "runs are written to RUNS_DIR/STUDY/RUN",
+        "reports_dir": "reports are written to REPORTS_DIR/STUDY/RUN",
+        "resume": "keep what an earlier run of the same settings measured, and go on from there",
+    },
+}
+_DEFAULTS = {
+    "data_dir": "",
+    "study": "main",
+    "runs_dir": "runs",
+    "reports_dir": "reports",
+    "resume": True,
+}
+
+
+class _Parser(flags.ArgumentParser):
+    """Text -> value, with one message for whatever cannot be read."""
+
+    def __init__(self, convert, valid):
+        self._convert, self._valid = convert, valid
+
+    def parse(self, argument):
+        try:
+            return self._convert(argument) if isinstance(argument, str) else argument
+        except ValueError:
+            raise ValueError(f"must be {self._valid}") from None
+
+    def flag_type(self):
+        return self._valid
+
+
+def _split(text):
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _truth(text):
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+_PARSERS = {
+    str: _Parser(str, "text"),
+    int: _Parser(int, "a whole number"),
+    float: _Parser(float, "a number"),
+    bool: _Parser(_truth, "true or false"),
+    tuple[str, ...]: _Parser(_split, "a comma-separated list of names"),
+    tuple[float, ...]: _Parser(
+        lambda text: tuple(map(float, _split(text))), "a comma-separated list of numbers"
+    ),
+}
+
+
+def define_flags():
+    """A fresh `FlagValues` with all flags of the command."""
+    values = flags.FlagValues()
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    for group in _HELP.values():
+        for name, text in group.items():
+            field = fields.get(name)
+            default = field.default if field else _DEFAULTS[name]
+            kind = field.type if field else type(default)
+            if kind is bool:
+                flag = flags.BooleanFlag(name, default, text)
+                flag.parser = _PARSERS[bool]
+            else:
+                flag = flags.Flag(_PARSERS[kind], None, name, default, text)
+            flags.DEFINE_flag(flag, values)
+    flags.DEFINE_flag(flags.BooleanFlag("help", False, "show this help"), values)
+    flags.DEFINE_string("flagfile", "", "read flags from this file", flag_values=values)
+    return values
+
+
+def help_text(values):
+    """The flags by group, with their defaults."""
+    lines = [_PURPOSE]
+    groups = {**_HELP, "Other": {"flagfile": values["flagfile"].help, "help": values["help"].help}}
+    for title, group in groups.items():
+        lines += ["", f"{title}:"]
+        for name, text in group.items():
+            default = _shown(values[name].default)
+            lines += textwrap.wrap(
+                f"{text} [{default}]" if default and name != "help" else text,
+                width=96,
+                initial_indent=f"  --{name}".ljust(20),
+                subsequent_indent=" " * 20,
+                break_on_hyphens=False,
+            )
+    return "\n".join(lines)
+
+
+def _shown(value):
+    """A value as it is written on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def parse(argv):
+    """The command line as `(FlagValues, Settings)`.
+
+    Raises:
+        flags.Error: for a flag that is unknown or cannot be read.
+        SettingsError: for a value that is not valid.
+    """
+    values = define_flags()
+    rest = values(argv)[1:]
+    if rest:
+        raise flags.Error(f"unexpected argument {rest[0]!r}: flags look like --norm=bn")
+    fields = [field.name for field in dataclasses.fields(Settings)]
+    if values.norm not in layers.names():
+        raise SettingsError("norm", values.norm, f"one of {', '.join(layers.names())}")
+    if not values.study or pathlib.Path(values.study).name != values.study:
+        raise SettingsError("study", values.study, "the name of a folder")
+    return values, Settings(**{name: values[name].value for name in fields})
+
+
+def main(argv=None):
+    """Runs the command; returns its exit code: 0, or 2 for input that is not valid."""
+    argv = sys.argv if argv is None else argv
+    try:
+        values, settings = parse(argv)
+    except SettingsError as error:
+        return _fail(f"flag --{error.field}={_shown(error.value)}: must be {error.valid}")
+    except flags.Error as error:
+        return _fail(" ".join(str(error).removeprefix("ERROR:: ").split()))
+    if values.help:
+        print(help_text(values))
+        return 0
+    with _without_start_up_messages():
+        import tensorflow as tf
+
+        from bnkit import experiment
+
+        tf.config.list_physical_devices()
+    from bnkit.report import write_report
+    from bnkit.report.frames import read_runs
+    from bnkit.report.summary import headlines, sentence, warnings
+    from bnkit.store import RunError
+
+    _show_log()
+    try:
+        run = experiment.run(
+            settings,
+            pathlib.Path(values.runs_dir) / values.study,
+            data_dir=values.data_dir or None,
+            resume=values.resume,
+            command=["python", "-m", "bnkit.main", *argv[1:]],
+        )
+    except (ValueError, RunError) as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        return _fail("interrupted before the first step", code=130)
+    page = write_report(run, pathlib.Path(values.reports_dir) / values.study / settings.run_id)
+    results = headlines(read_runs(run))
+    for line in warnings(results):
+        print(f"bnkit: {line}", file=sys.stderr)
+    print(*map(sentence, results), sep="\n")
+    print(f"report: {page}")
+    print(f"TensorBoard: tensorboard --logdir {values.runs_dir}")
+    return 0
+
+
+@contextlib.contextmanager
+def _without_start_up_messages():
+    """Hides what TensorFlow's runtime prints while it loads, before its log level applies.
+
+    If loading fails, everything is shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            messages.seek(0)
+            os.write(stderr, messages.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _show_log():
+    """Shows what the library has to say beside its results."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("bnkit: %(message)s"))
+    logger = logging.getLogger("bnkit")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _fail(message, code=2):
+    print(f"bnkit: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+import functools
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import bnkit
+from bnkit import Settings, data, experiment
+from bnkit.store import RunDir, RunError
+from bnkit.training import Trainer
+
+TINY = {
+    "width": 0.02,
+    "batch_size": 16,
+    "steps": 6,
+    "probe_every": 4,
+    "eval_every": 4,
+    "step_sizes": (0.1, 0.2),
+    "lr": 0.05,
+}
+
+
+@pytest.fixture(autouse=True)
+def few_glyphs(monkeypatch, tmp_path_factory):
+    """The glyphs, only fewer of them; rendered once for all tests."""
+    cache = tmp_path_factory.getbasetemp() / "glyphs"
+    monkeypatch.setenv("BNKIT_CACHE_DIR", str(cache))
+    few = functools.partial(data.load_glyphs, train_size=128, test_size=40)
+    monkeypatch.setattr(data, "load_glyphs", few)
+
+
+def run(study, *, resume=True, command=(), **changes):
+    settings = Settings(**{**TINY, **changes})
+    return experiment.run(settings, study, resume=resume, command=command, progress=False)
+
+
+def read(directory, name):
+    return json.loads((directory / name).read_text())
+
+
+def records(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def steps(directory, kind):
+    return [record["step"] for record in records(directory) if record["kind"] == kind]
+
+
+def test_a_run_leaves_all_it_promises(tmp_path):
+    directory = run(tmp_path / "study", command=["python", "-m", "bnkit.main"], weight_decay=1e-3)
+    assert directory == tmp_path / "study" / Settings(**TINY, weight_decay=1e-3).run_id
+    described = read(directory, "settings.json")
+    assert Settings(**described["settings"]) == Settings(**TINY, weight_decay=1e-3)
+    assert described["study"] == "study" and described["run"] == directory.name
+    assert described["command"] == ["python", "-m", "bnkit.main"]
+    assert described["versions"]["bnkit"] == bnkit.__version__
+    assert described["data"]["train_size"] == 128 and len(described["data"]["fingerprint"]) == 16
+    assert described["device"]["replicas"] == 1 and described["parameters"] > 0
+    status = read(directory, "status.json")
+    assert (status["status"], status["steps"], status["reason"]) == ("done", 6, "")
+    assert {"data", "compile", "train", "landscape", "ics", "evaluate"} <= status["seconds"].keys()
+    assert steps(directory, "train") == list(range(6))
+    assert steps(directory, "landscape") == steps(directory, "ics") == [0, 4]
+    assert steps(directory, "eval") == [0, 4, 6]
+    assert all("penalty" in r for r in records(directory) if r["kind"] == "train")
+    assert list((directory / "tensorboard").glob("events*"))
+    assert list((directory / "checkpoints").glob("ckpt-6.*"))
+    frame = bnkit.load_runs(directory, "landscape")
+    assert len(frame) == 2 * 2 and set(frame["norm"]) == {"bn"}
+
+
+def test_a_finished_run_is_left_as_it_is_unless_told_otherwise(tmp_path, monkeypatch):
+    directory = run(tmp_path, norm="none", probes=())
+    before = (directory / "metrics.jsonl").stat().st_mtime_ns
+    monkeypatch.setattr(Trainer, "fit", lambda *a: pytest.fail("trained again"))
+    assert run(tmp_path, norm="none", probes=()) == directory
+    assert (directory / "metrics.jsonl").stat().st_mtime_ns == before
+    monkeypatch.undo()
+    monkeypatch.setenv("BNKIT_CACHE_DIR", str(tmp_path / "cache"))
+    few = functools.partial(data.load_glyphs, train_size=128, test_size=40)
+    monkeypatch.setattr(data, "load_glyphs", few)
+    first = records(directory)
+    run(tmp_path, norm="none", probes=(), resume=False)
+    assert (directory / "metrics.jsonl").stat().st_mtime_ns > before
+    assert records(directory) == first
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """Sends Ctrl-C to this process while the given step is made."""
+
+    def arrange(step):
+        train = Trainer._train
+
+        def with_interrupt(self, first, stop):
+            if first <= step < stop:
+                os.kill(os.getpid(), signal.SIGINT)
+            return train(self, first, stop)
+
+        monkeypatch.setattr(Trainer, "_train", with_interrupt)
+        return lambda: monkeypatch.setattr(Trainer, "_train", train)
+
+    return arrange
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, interrupted_at):
+    whole = run(tmp_path / "whole")
+    disarm = interrupted_at(1)
+    directory = run(tmp_path / "parts")
+    status = read(directory, "status.json")
+    assert status["status"] == "interrupted" and 1 < status["steps"] < 6
+    assert steps(directory, "train") == list(range(status["steps"]))
+    disarm()
+    assert run(tmp_path / "parts") == directory
+    assert read(directory, "status.json")["status"] == "done"
+    assert records(directory) == records(whole)
+    handler = signal.getsignal(signal.SIGINT)
+    assert handler is signal.default_int_handler
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path, interrupted_at, monkeypatch):
+    disarm = interrupted_at(1)
+    run(tmp_path, norm="none", probes=())
+    disarm()
+    fewer = functools.partial(data.load_glyphs, train_size=64)
+    monkeypatch.setattr(data, "load_glyphs", fewer)
+    with pytest.raises(RunError, match="fingerprint"):
+        run(tmp_path, norm="none", probes=())
+
+
+def test_divergence_is_a_result(tmp_path):
+    directory = run(tmp_path, norm="none", lr=1e30, probes=())
+    status = read(directory, "status.json")
+    assert status["status"] == "diverged" and "is not finite" not in status["reason"]
+    assert "loss is" in status["reason"]
+    assert records(directory)[-1]["loss"] in ("nan", "inf")
+
+
+def test_a_failure_is_written_down_and_raised(tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise OSError("disk on fire")
+
+    monkeypatch.setattr(data.Batches, "stack", broken)
+    with pytest.raises(OSError, match="disk on fire"):
+        run(tmp_path, norm="none", probes=())
+    status = read(tmp_path / Settings(**TINY, norm="none", probes=()).run_id, "status.json")
+    assert (status["status"], status["reason"]) == ("failed", "OSError: disk on fire")
+
+
+def test_a_run_in_use_is_refused(tmp_path):
+    with (
+        RunDir(tmp_path / Settings(**TINY).run_id),
+        pytest.raises(RunError, match="another process"),
+    ):
+        run(tmp_path)
+
+
+def test_arms_start_from_the_same_weights_and_see_the_same_batches(tmp_path, monkeypatch):
+    seen = {}
+
+    def fit(self, batches, steps, callbacks):
+        kernels = [v.numpy() for v in self.model.trainable_variables if len(v.shape) >= 2]
+        seen[len(seen)] = [*kernels, batches.stack(0, 2)[0]]
+        self.step = steps
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    run(tmp_path, norm="bn")
+    run(tmp_path, norm="none")
+    run(tmp_path, norm="none", seed=1)
+    for bn, none in zip(seen[0], seen[1], strict=True):
+        np.testing.assert_array_equal(bn, none)
+    assert not any(np.array_equal(a, b) for a, b in zip(seen[1], seen[2], strict=True))
+
+
+def test_precision_and_optimizer_reach_the_network(tmp_path, monkeypatch):
+    trainers = []
+
+    def fit(self, batches, steps, callbacks):
+        trainers.append(self)
+        self.step = steps
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    run(tmp_path, precision="bfloat16", momentum=0.9, sync_norm=True)
+    run(tmp_path, optimizer="adam", lr=0.01)
+    first, second = trainers
+
+    def rate(trainer):
+        return trainer.optimizer.learning_rate.value.numpy()
+
+    assert first.model.get_layer("conv1").compute_dtype == "bfloat16"
+    assert first.model.get_layer("norm1").synchronized
+    assert first.model.dtype == "float32" and keras.config.dtype_policy().name == "float32"
+    assert first.optimizer.momentum == 0.9 and rate(first) == pytest.approx(0.05)
+    assert isinstance(second.optimizer, keras.optimizers.Adam)
+    assert rate(second) == pytest.approx(0.01)
+    assert second.model.get_layer("conv1").compute_dtype == "float32"
