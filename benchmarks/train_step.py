@@ -1,0 +1,102 @@
+"""A training step of bnkit against `keras.Model.fit` of the same network, in the same run.
+
+VGG-11 at width 0.25, batch 128, plain SGD: `python benchmarks/train_step.py`. Keras trains with
+its own BatchNormalization, jit off, on images that are standardised already.
+"""
+
+import time
+
+import keras
+import numpy as np
+from timing import median_milliseconds, print_table, ratio, seconds_in_turns
+
+from bnkit import models
+from bnkit.data import Batches, Split
+from bnkit.training import Trainer
+
+STEPS = 20
+ROUNDS = 9
+BATCH_SIZE = 128
+TARGETS = {"bn": 0.9, "none": 1.0}
+
+
+def images(samples):
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 256, (samples, 32, 32, 3), dtype=np.uint8)
+    return Split(x, generator.integers(0, 10, samples, dtype=np.int32))
+
+
+def standardise(x):
+    return keras.ops.cast(x, "float32") / 64 - 2
+
+
+def loss():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def bnkit_steps(norm, split):
+    trainer = Trainer(
+        models.vgg(norm, width=0.25, seed=0),
+        keras.optimizers.SGD(0.01),
+        loss(),
+        prepare=standardise,
+        metrics={"accuracy": keras.metrics.sparse_categorical_accuracy},
+    )
+    batches = Batches(split, BATCH_SIZE, seed=0)
+    trainer.fit(batches, 1)
+
+    def run():
+        trainer.fit(batches, trainer.step + STEPS)
+
+    return run
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Seconds from the begin of the first batch to the end of the last."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0:
+            self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds = time.perf_counter() - self.start
+
+
+def keras_steps(norm, split):
+    def batch_norm(name):
+        return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+
+    model = models.vgg(batch_norm if norm == "bn" else None, width=0.25, seed=0)
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.01), loss=loss(), metrics=["accuracy"], jit_compile=False
+    )
+    x = np.asarray(standardise(split.x))
+    watch = Stopwatch()
+
+    def run():
+        model.fit(x, split.y, batch_size=BATCH_SIZE, verbose=0, callbacks=[watch])
+        return watch.seconds
+
+    return run
+
+
+def main():
+    split = images(STEPS * BATCH_SIZE)
+    rows = []
+    for norm, target in TARGETS.items():
+        candidates = {"bnkit": bnkit_steps(norm, split), "keras": keras_steps(norm, split)}
+        seconds = seconds_in_turns(candidates, ROUNDS)
+        rows.append(
+            {
+                "norm": norm,
+                "bnkit ms/step": median_milliseconds(seconds, "bnkit") / STEPS,
+                "Model.fit ms/step": median_milliseconds(seconds, "keras") / STEPS,
+                "ratio": ratio(seconds, "bnkit", "keras"),
+                "at most": target,
+            }
+        )
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    main()
