@@ -13,6 +13,9 @@ class BatchNorm(Normalization):
     The variance is the biased one (divided by n), in the batch statistics and in the moving
     average alike, as in `keras.layers.BatchNormalization`. Arguments: see `Normalization`.
 
+    The fused kernel sums in float32: over the 1e5 values of a large image layer its variance keeps
+    its digits up to a mean of about 1000 deviations, and is wrong at 10,000.
+
     >>> layer = BatchNorm(epsilon=0.0)
     >>> layer(np.array([[1.0], [3.0]]), training=True).numpy().ravel()
     array([-1.,  1.], dtype=float32)

@@ -27,7 +27,8 @@ class Normalization(keras.layers.Layer):
         synchronized: Whether replicas share the statistics of the global batch.
 
     Input: floats `[batch, ..., units]` of rank >= 2; output: the same shape. With a half-precision
-    compute type the statistics and the normalisation are calculated in float32.
+    compute type the statistics and the normalisation are calculated in float32. A batch must not
+    be empty, on any replica.
     """
 
     spread_name = "spread"
@@ -132,7 +133,10 @@ class Normalization(keras.layers.Layer):
 
     def batch_mean(self, values):
         """Mean over the batch, `[units]`; over the global batch where synchronized."""
-        mean = tf.reduce_mean(values, self._batch_axes)
+        mean = values
+        for axis in reversed(self._batch_axes):
+            # One axis after the other: a single float32 sum over 1e5 values loses digits.
+            mean = tf.reduce_mean(mean, axis)
         if self.across_replicas():
             context = tf.distribute.get_replica_context()
             mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)

@@ -8,7 +8,7 @@ from bnkit.probes.objective import Objective
 
 
 class Landscape(NamedTuple):
-    """What `landscape` measures; float32 tensors.
+    """What `landscape` measures; tensors of the weights' type, losses float32.
 
     Attributes:
         loss: Scalar, `L(theta)`.

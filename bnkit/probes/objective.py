@@ -82,7 +82,8 @@ def replica_loss(loss_fn, y_true, y_pred, replicas):
     """What a replica adds to the global loss: the sum of this over the replicas is that loss.
 
     A loss whose `reduction` is "sum" adds up as it is; any other is a mean over the replica's
-    share, and is divided here, once.
+    share, and is divided here, once. A Keras loss has to come as itself: within another function,
+    what Keras divides cannot be seen.
     """
     loss = tf.cast(loss_fn(y_true, y_pred), tf.float32)
     if loss.shape.rank:

@@ -110,6 +110,7 @@ def test_masks_look_like_their_digits():
 
 def test_progress_bar_goes_to_stderr(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BNKIT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     load_glyphs(train_size=10, test_size=10)
     shown = capsys.readouterr()
     assert "rendering glyphs" in shown.err

@@ -81,6 +81,7 @@ def test_images_and_labels_are_those_on_disk(data_dir):
 
 
 def test_decoded_once_and_found_by_the_environment(data_dir, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     first = load("fixed", data_dir=str(data_dir))
     assert "decoding fixed" in capsys.readouterr().err
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))

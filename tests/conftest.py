@@ -1,0 +1,93 @@
+"""What all tests stand on: two logical CPU devices, and a clean dtype policy for each test."""
+
+import os
+
+# Before TensorFlow is imported: it reads this once.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+# Before TensorFlow starts its devices: afterwards their number is fixed for the process.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
+)
+
+
+@pytest.fixture(autouse=True)
+def _restored_dtype_policy():
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """A strategy of two replicas, both on the CPU."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture
+def on_two_replicas(two_replicas):
+    """`run(function, *batches)`: `[result on replica 0, result on replica 1]`, as NumPy arrays.
+
+    Each replica calls `function` on its own half of every batch, in one `tf.function`.
+    """
+
+    def run(function, *batches):
+        halves = [np.split(np.asarray(batch), 2) for batch in batches]
+        shares = [
+            two_replicas.experimental_distribute_values_from_function(
+                lambda context, half=half: tf.constant(half[context.replica_id_in_sync_group])
+            )
+            for half in halves
+        ]
+        step = tf.function(lambda *args: two_replicas.run(function, args), autograph=False)
+        results = step(*shares)
+        return [
+            tf.nest.map_structure(
+                lambda result, i=i: two_replicas.experimental_local_results(result)[i].numpy(),
+                results,
+            )
+            for i in range(2)
+        ]
+
+    return run
+
+
+@pytest.fixture
+def variables_of_a_trained_model():
+    """`(model, batch, snapshot)`: `snapshot()` gives the bytes of all that a probe might change.
+
+    The model has been trained, so that there are moving averages, a random state, optimizer
+    slots and metrics, none of them at its initial value.
+    """
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 2)),
+            keras.layers.Conv2D(3, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5, seed=1),
+            keras.layers.Dense(10),
+        ]
+    )
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    rng = np.random.default_rng(0)
+    batch = rng.normal(size=(8, 4, 4, 2)).astype("float32"), rng.integers(0, 10, 8)
+    model.train_on_batch(*batch)
+
+    def snapshot():
+        variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+        return {v.path: v.numpy().tobytes() for v in variables}
+
+    paths = " ".join(snapshot())
+    assert all(part in paths for part in ("moving_mean", "seed_generator_state", "momentum"))
+    return model, batch, snapshot

@@ -1,0 +1,79 @@
+"""Independent references in NumPy, in float64: what the layers and probes are held against."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class BatchNormResult(NamedTuple):
+    """What `batch_norm` calculates."""
+
+    outputs: np.ndarray
+    normalized: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+def batch_norm(x, gamma=1.0, beta=0.0, epsilon=1e-5, axis=-1):
+    """Training-mode batch normalisation over all axes of `x` but `axis`; biased variance."""
+    units = np.moveaxis(np.asarray(x, np.float64), axis, -1)
+    rows = units.reshape(-1, units.shape[-1])
+    mean = rows.mean(0)
+    variance = ((rows - mean) ** 2).mean(0)
+    normalized = (units - mean) / np.sqrt(variance + epsilon)
+    outputs = normalized * gamma + beta
+    back = [np.moveaxis(values, -1, axis) for values in (outputs, normalized)]
+    return BatchNormResult(*back, mean, variance)
+
+
+def batch_norm_inference(x, gamma, beta, mean, variance, epsilon=1e-5, axis=-1):
+    """Batch normalisation with given statistics."""
+    units = np.moveaxis(np.asarray(x, np.float64), axis, -1)
+    outputs = (units - mean) / np.sqrt(variance + epsilon) * gamma + beta
+    return np.moveaxis(outputs, -1, axis)
+
+
+def batch_norm_gradient(output_gradient, x, gamma=1.0, epsilon=1e-5, axis=-1):
+    """`(input gradient, gamma gradient, beta gradient)` of training-mode batch normalisation."""
+    result = batch_norm(x, epsilon=epsilon, axis=axis)
+    gradient = np.moveaxis(np.asarray(output_gradient, np.float64), axis, -1)
+    normalized = np.moveaxis(result.normalized, axis, -1)
+    others = tuple(range(gradient.ndim - 1))
+    by_gamma = (gradient * normalized).sum(others)
+    by_beta = gradient.sum(others)
+    count = gradient[..., 0].size
+    by_input = (gradient - by_beta / count - normalized * by_gamma / count) * (
+        gamma / np.sqrt(result.variance + epsilon)
+    )
+    return np.moveaxis(by_input, -1, axis), by_gamma, by_beta
+
+
+def moving_average(start, values, momentum):
+    """`moving <- momentum * moving + (1 - momentum) * value` over a sequence of values."""
+    moving = np.asarray(start, np.float64)
+    for value in values:
+        moving = momentum * moving + (1 - momentum) * np.asarray(value, np.float64)
+    return moving
+
+
+def central_differences(function, x, step=1e-5):
+    """Gradient of a scalar function at `x`, each entry from two evaluations."""
+    x = np.asarray(x, np.float64)
+    gradient = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        shift = np.zeros_like(x)
+        shift[index] = step
+        gradient[index] = (function(x + shift) - function(x - shift)) / (2 * step)
+    return gradient
+
+
+def norm(tensors):
+    """Euclidean norm of a list of arrays taken together."""
+    return np.sqrt(sum(np.sum(np.asarray(t, np.float64) ** 2) for t in tensors))
+
+
+def error(actual, expected):
+    """Largest deviation, relative to the largest magnitude expected; shapes must be equal."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert actual.shape == expected.shape
+    return np.abs(actual - expected).max() / np.abs(expected).max()

@@ -1,0 +1,156 @@
+"""The study's networks: names, shapes, and initial weights that do not depend on the norm."""
+
+import keras
+import numpy as np
+import pytest
+
+from bnkit import models
+from bnkit.layers import BatchNorm
+
+CHANNELS = {
+    11: [64, 128, 256, 256, 512, 512, 512, 512],
+    16: [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512],
+}
+# Convolutions after which the image is halved.
+POOLED = {11: [1, 2, 4, 6, 8], 16: [2, 4, 7, 10, 13]}
+
+
+def small(norm="bn", **options):
+    return models.vgg(norm, **{"width": 1 / 64, "input_shape": (8, 8, 1), **options})
+
+
+def weight_layers(model):
+    return [layer for layer in model.layers if hasattr(layer, "kernel")]
+
+
+@pytest.mark.parametrize("depth", [11, 16])
+@pytest.mark.parametrize("norm", ["bn", "none"])
+def test_layers_are_named_by_stage_in_forward_order(depth, norm):
+    names, convolutions = ["images"], len(CHANNELS[depth])
+    for i in range(1, depth):
+        names.append(f"conv{i}" if i <= convolutions else f"dense{i}")
+        names += [f"norm{i}"] * (norm == "bn") + [f"relu{i}"]
+        if i in POOLED[depth]:
+            names.append(f"pool{POOLED[depth].index(i) + 1}")
+        if i == convolutions:
+            names.append("flatten")
+    assert [layer.name for layer in small(norm, depth=depth).layers] == [*names, "logits"]
+
+
+@pytest.mark.parametrize("depth", [11, 16])
+@pytest.mark.parametrize("width", [0.25, 0.125])
+def test_width_multiplies_all_units_but_the_logits(depth, width):
+    model = models.vgg("none", depth=depth, width=width, classes=7)
+    units = [layer.kernel.shape[-1] for layer in weight_layers(model)]
+    assert units == [int(width * n) for n in [*CHANNELS[depth], 512, 512]] + [7]
+    assert all(layer.kernel.shape[:2] == (3, 3) for layer in weight_layers(model)[:-3])
+
+
+def test_a_tiny_width_leaves_one_unit():
+    units = [layer.kernel.shape[-1] for layer in weight_layers(small(width=1e-6))]
+    assert units == [1] * 10 + [10]
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (1, 1, 2), (33, 17, 4)])
+def test_images_of_every_size(shape):
+    model = small(input_shape=shape, classes=5)
+    x = np.random.default_rng(0).normal(size=(2, *shape))
+    logits = model(x, training=True)
+    assert model.output_shape == (None, 5)
+    assert logits.shape == (2, 5)
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_logits_are_float32_at_any_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    model = small()
+    assert model.output.dtype == model(np.ones((2, 8, 8, 1))).dtype == "float32"
+    assert model.get_layer("conv3").compute_dtype == keras.config.dtype_policy().compute_dtype
+
+
+def test_every_arm_has_all_biases_and_the_same_initial_weights():
+    """So that arms differ in the normalisation alone; no two layers share their draw."""
+    factory = keras.layers.LayerNormalization
+    arms = [small(norm, seed=3) for norm in ("none", "bn", factory, "bn")]
+    kernels = [[layer.kernel.numpy() for layer in weight_layers(arm)] for arm in arms]
+    for arm in kernels[1:]:
+        for got, want in zip(arm, kernels[0], strict=True):
+            np.testing.assert_array_equal(got, want)
+    for layer in weight_layers(arms[1]):
+        np.testing.assert_array_equal(layer.bias, np.zeros(layer.bias.shape))
+
+
+def test_layers_of_one_shape_draw_different_weights():
+    model = models.vgg("none", width=1 / 16, seed=0)
+    by_shape = {}
+    for layer in weight_layers(model):
+        by_shape.setdefault(layer.kernel.shape, []).append(layer.kernel.numpy())
+    several = next(kernels for kernels in by_shape.values() if len(kernels) >= 3)
+    for i, one in enumerate(several):
+        assert all(np.abs(one - other).max() > 0.01 for other in several[:i])
+
+
+@pytest.mark.parametrize("seed, other", [(0, 1), (None, None)])
+def test_other_seeds_and_no_seed_give_other_weights(seed, other):
+    one, two = (small(seed=s).get_layer("conv5").kernel.numpy() for s in (seed, other))
+    assert np.abs(one - two).max() > 0.01
+
+
+def test_weights_are_glorot_uniform():
+    """Uniform in +-sqrt(6 / (fan in + fan out)): so large a draw comes close to both limits."""
+    model = models.vgg("none", width=0.125, seed=0)
+    checked = 0
+    for layer in weight_layers(model):
+        *receptive, inputs, outputs = layer.kernel.shape
+        limit = np.sqrt(6 / (np.prod(receptive) * (inputs + outputs)))
+        kernel = layer.kernel.numpy()
+        assert np.abs(kernel).max() <= limit
+        if kernel.size > 2000:
+            checked += 1
+            assert kernel.max() > 0.99 * limit
+            assert kernel.min() < -0.99 * limit
+            # The deviation of a uniform draw; its own error is about 1 / sqrt(5 n).
+            assert kernel.std() == pytest.approx(
+                limit / np.sqrt(3), rel=5 / np.sqrt(5 * kernel.size)
+            )
+    assert checked >= 5
+
+
+def test_a_factory_of_the_users_own_is_given_the_stages_name():
+    made = []
+
+    def factory(name):
+        made.append(name)
+        return BatchNorm(epsilon=0.5, name=name)
+
+    model = small(factory)
+    assert made == [f"norm{i}" for i in range(1, 11)]
+    assert model.get_layer("norm4").epsilon == 0.5
+
+
+def test_no_normalisation_may_be_said_in_two_ways():
+    assert [layer.name for layer in small(None).layers] == [x.name for x in small("none").layers]
+
+
+def test_a_saved_model_gives_the_same_logits(tmp_path):
+    model, x = small(), np.random.default_rng(0).normal(size=(4, 8, 8, 1))
+    model(x, training=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"depth": 13}, r"`depth` must be one of \[11, 16\]\. Received: depth=13"),
+        ({"width": 0}, r"`width` must be > 0\. Received: width=0"),
+        ({"width": -1.0}, r"Received: width=-1\.0"),
+        ({"width": float("nan")}, r"Received: width=nan"),
+        ({"norm": "batch"}, r"`norm` must be one of none, bn.*Received: norm='batch'"),
+    ],
+)
+def test_arguments_that_are_not_valid(options, message):
+    with pytest.raises(ValueError, match=message):
+        small(**options)
