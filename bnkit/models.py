@@ -14,7 +14,16 @@ _VGG = {
 _DENSE_UNITS = 512
 
 
-def vgg(norm="bn", depth=11, width=1.0, classes=10, input_shape=(32, 32, 3), *, seed=None):
+def vgg(
+    norm="bn",
+    depth=11,
+    width=1.0,
+    classes=10,
+    input_shape=(32, 32, 3),
+    *,
+    activation="relu",
+    seed=None,
+):
     """VGG for small images: convolutions, two hidden dense layers, logits.
 
     Layers are named by stage, weight layers counted from 1 in forward order (the paper's
@@ -24,18 +33,21 @@ def vgg(norm="bn", depth=11, width=1.0, classes=10, input_shape=(32, 32, 3), *, 
     Weights are Glorot uniform.
 
     Args:
-        norm: A name that `bnkit.layers.get` knows, or a factory `factory(name=...) -> Layer`.
+        norm: A name that `bnkit.layers.get` knows, or a factory `factory(name=...) -> Layer`; None
+            for none. A factory of a `keras.layers.Wrapper` gets the weight layer to wrap first.
         depth: Number of weight layers, 11 or 16.
         width: Multiplies the units of every layer but the logits.
         classes: Number of logits.
         input_shape: `(height, width, channels)`, at least 1x1.
+        activation: Name of the non-linearity, such as "relu", "elu" or "selu".
         seed: Makes the initial weights reproducible, and equal for every normalisation.
 
     Returns:
         A `keras.Model` from `[batch, *input_shape]` to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: for a depth or width that is not valid, or an unknown normalisation.
+        ValueError: for a depth or width that is not valid, an unknown normalisation, or one that
+            cannot be built or changes the shape.
     """
     if depth not in _VGG:
         raise ValueError(f"`depth` must be one of {sorted(_VGG)}. Received: depth={depth!r}")
@@ -48,10 +60,8 @@ def vgg(norm="bn", depth=11, width=1.0, classes=10, input_shape=(32, 32, 3), *, 
         return keras.initializers.GlorotUniform(seed=next(seeds))
 
     def stage(x, layer, index):
-        x = layer(x)
-        if factory is not None:
-            x = factory(name=f"norm{index}")(x)
-        return keras.layers.ReLU(name=f"relu{index}")(x)
+        x = _normalised(x, layer, factory, f"norm{index}")
+        return keras.layers.Activation(activation, name=f"{activation}{index}")(x)
 
     x = inputs = keras.Input(input_shape, name="images")
     index = pools = 0
@@ -81,6 +91,33 @@ def vgg(norm="bn", depth=11, width=1.0, classes=10, input_shape=(32, 32, 3), *, 
         classes, kernel_initializer=glorot(), dtype="float32", name="logits"
     )
     return keras.Model(inputs, logits(x), name=f"vgg{depth}")
+
+
+def _normalised(x, layer, factory, name):
+    """The weight layer with its normalisation, applied to x.
+
+    Raises:
+        ValueError: if the normalisation cannot be built, or changes the shape.
+    """
+    if factory is None:
+        return layer(x)
+    before = x if layers.wraps(factory) else layer(x)
+    try:
+        norm = factory(layer, name=name) if layers.wraps(factory) else factory(name=name)
+        outputs = norm(before)
+    except Exception as error:
+        # Anything may go wrong in a user's layer; what is added is where.
+        raise ValueError(
+            f"The normalisation {name} cannot be built for inputs of shape {before.shape}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    expected = layer.compute_output_shape(x.shape)
+    if tuple(outputs.shape) != tuple(expected):
+        raise ValueError(
+            f"The normalisation {name} must keep the shape {tuple(expected)}. "
+            f"Received: outputs of shape {tuple(outputs.shape)}"
+        )
+    return outputs
 
 
 def _scaled(units, width):

@@ -30,7 +30,7 @@ class BatchNorm(Normalization):
         return tf.sqrt(spread + self.epsilon)
 
     def normalize_batch(self, inputs):
-        if not self._can_fuse(inputs):
+        if self.across_replicas() or not self.takes_kernel(inputs):
             return super().normalize_batch(inputs)
         # One kernel forward and one backward: half the cost of the same formula in single ops.
         units = self.moving_mean.shape
@@ -47,15 +47,3 @@ class BatchNorm(Normalization):
         count = tf.cast(tf.size(inputs) // units[0], tf.float32)
         biased = fused.batch_variance * (tf.maximum(count - 1, 1) / count)
         return fused.y, fused.batch_mean, biased
-
-    def _can_fuse(self, inputs):
-        """The kernel takes images with channels last and keeps each replica to itself.
-
-        For dense inputs, which it would take as 1x1 images, the single ops are faster.
-        """
-        return (
-            len(inputs.shape) == 4
-            and self._unit_axis == 3
-            and self.variable_dtype == "float32"
-            and not self.across_replicas()
-        )

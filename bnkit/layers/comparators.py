@@ -1,0 +1,68 @@
+"""The usual normalisations that do not look across the batch, from Keras, with one epsilon."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+EPSILON = 1e-5
+
+
+@keras.saving.register_keras_serializable(package="bnkit")
+class LayerNorm(keras.layers.GroupNormalization):
+    """Layer normalisation (Ba et al. 2016): statistics of a sample, over all its units.
+
+    For images that is over height, width and channels. Scale and shift are per channel.
+    """
+
+    def __init__(self, epsilon=EPSILON, **kwargs):
+        kwargs["groups"] = 1
+        super().__init__(epsilon=epsilon, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="bnkit")
+class GroupNorm(keras.layers.GroupNormalization):
+    """Group normalisation (Wu and He 2018): statistics of a sample, over groups of channels.
+
+    Args:
+        groups: Number of groups; where it does not divide the channels, the greatest common
+            divisor of both is taken.
+    """
+
+    def __init__(self, groups=8, epsilon=EPSILON, **kwargs):
+        super().__init__(groups=groups, epsilon=epsilon, **kwargs)
+
+    def build(self, input_shape):
+        self.groups = math.gcd(self.groups, input_shape[self.axis])
+        super().build(input_shape)
+
+
+@keras.saving.register_keras_serializable(package="bnkit")
+class InstanceNorm(keras.layers.GroupNormalization):
+    """Instance normalisation (Ulyanov et al. 2016): statistics of a sample's every channel.
+
+    They are taken over height and width. A dense layer has none, there would be one value for each
+    statistic: its activations are scaled and shifted, not normalised.
+    """
+
+    def __init__(self, epsilon=EPSILON, **kwargs):
+        kwargs["groups"] = -1
+        super().__init__(epsilon=epsilon, **kwargs)
+
+    def call(self, inputs):
+        if len(inputs.shape) > 2:
+            return super().call(inputs)
+        x = tf.cast(inputs, self.variable_dtype)
+        if self.scale:
+            x *= self.gamma.value
+        if self.center:
+            x += self.beta.value
+        return tf.cast(x, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="bnkit")
+class RMSNorm(keras.layers.RMSNormalization):
+    """Root mean square normalisation (Zhang and Sennrich 2019): over channels, not centred."""
+
+    def __init__(self, epsilon=EPSILON, **kwargs):
+        super().__init__(epsilon=epsilon, **kwargs)
