@@ -31,7 +31,7 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
 
     A run that is already there and ended is left as it is; an interrupted one goes on from its
     checkpoint; both unless `resume` is false. Ctrl-C ends the run after the steps at hand, with a
-    checkpoint; a second Ctrl-C ends it at once.
+    checkpoint; a third one ends it at once.
 
     Args:
         settings: `bnkit.Settings`.
@@ -59,6 +59,8 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
             batches = data.Batches(dataset.train, settings.batch_size, seed=settings.seed)
         with _precision(settings.precision), clock("compile"):
             trainer = _trainer(settings, dataset, clock)
+            if ":" in settings.norm:
+                _check_users_layer(trainer.model, dataset.prepare(batches.stack(0, 1)[0][0]))
         save_status = functools.partial(_save_status, directory, trainer)
         checkpoint = callbacks.Checkpoint(
             directory.checkpoints,
@@ -73,24 +75,25 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
         else:
             _check_same_data(directory, dataset)
             directory.truncate_metrics(length)
-            clock.seconds.update(earlier["seconds"])
+            clock.go_on(earlier["seconds"])
             directory.set_status("running", steps=trainer.step, seconds=earlier["seconds"])
             _log.info("%s goes on from step %d", directory.path, trainer.step)
         with contextlib.ExitStack() as stack:
             watchers = [checkpoint, *_watchers(settings, dataset, directory, progress, stack)]
             try:
-                with _interrupt_after_step(trainer.model):
+                with _interrupt_between_calls(trainer.model):
                     trainer.fit(batches, settings.steps, watchers)
+                    if trainer.step < settings.steps:
+                        checkpoint.save()
             except Diverged as error:
                 save_status("diverged", str(error))
             except KeyboardInterrupt:
-                save_status("interrupted", "stopped by hand, without a checkpoint")
+                save_status("interrupted", "stopped by hand, in the middle of a call")
             except Exception as error:
                 save_status("failed", f"{type(error).__name__}: {error}")
                 raise
             else:
                 if trainer.step < settings.steps:
-                    checkpoint.save()
                     save_status("interrupted", "stopped by hand")
                     _log.info("the same command goes on from step %d", trainer.step)
                 else:
@@ -103,14 +106,15 @@ def _trainer(settings, dataset, clock):
     strategy = _strategy(settings.strategy)
     with strategy.scope():
         norm = layers.get(settings.norm)
-        if settings.sync_norm and norm is not None:
-            norm = functools.partial(norm, synchronized=True)
+        if settings.sync_norm:
+            norm = layers.synchronized(norm)
         model = models.vgg(
             norm,
             depth=int(settings.model.removeprefix("vgg")),
             width=settings.width,
             classes=dataset.classes,
             input_shape=dataset.input_shape,
+            activation=settings.activation,
             seed=settings.seed,
         )
         if settings.optimizer == "adam":
@@ -130,7 +134,9 @@ def _trainer(settings, dataset, clock):
 
 
 def _strategy(name):
-    gpus = tf.config.list_logical_devices("GPU") if name == "auto" else []
+    if name == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
 
 
@@ -205,7 +211,26 @@ def _device_name(device):
 
 
 def _save_status(directory, trainer, state, reason=""):
-    directory.set_status(state, reason=reason, steps=trainer.step, seconds=trainer.clock.seconds)
+    seconds = {**trainer.clock.seconds, "total": trainer.clock.total}
+    directory.set_status(state, reason=reason, steps=trainer.step, seconds=seconds)
+
+
+def _check_users_layer(model, x):
+    """That a layer from the user's code gives finite values on the first batch."""
+    norms = {layer.name: layer.output for layer in model.layers if layer.name.startswith("norm")}
+    upto = keras.Model(model.input, norms)
+    outputs, _ = upto.stateless_call(
+        [v.value for v in upto.trainable_variables],
+        [v.value for v in upto.non_trainable_variables],
+        x,
+        training=True,
+    )
+    for name, values in outputs.items():
+        if not np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(values, "float32"))).all():
+            raise ValueError(
+                f"the normalisation {name} must give finite values on the first batch. "
+                f"Received: {values.shape} values that are not all finite"
+            )
 
 
 def _check_same_data(directory, dataset):
@@ -229,15 +254,23 @@ def _precision(name):
 
 
 @contextlib.contextmanager
-def _interrupt_after_step(model):
-    """Lets the first Ctrl-C end the training between two graph calls, and the second at once."""
+def _interrupt_between_calls(model):
+    """Lets the first Ctrl-C end the training between two graph calls, and the third at once.
+
+    The second, of somebody who is impatient, would lose the checkpoint that the first asked for.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    presses = 0
+
     def stop(signum, frame):
+        nonlocal presses
+        presses += 1
         model.stop_training = True
-        signal.signal(signal.SIGINT, before)
+        if presses > 2:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, stop)
     try:

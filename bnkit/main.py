@@ -13,6 +13,7 @@ from absl import flags
 
 from bnkit import layers
 from bnkit.settings import (
+    ACTIVATIONS,
     MODELS,
     OPTIMIZERS,
     PRECISIONS,
@@ -31,13 +32,14 @@ usage: python -m bnkit.main --norm=bn --lr=0.5"""
 # type and their default from there.
 _HELP = {
     "What is compared": {
-        "norm": f"normalisation: {', '.join(layers.names())}",
+        "norm": f"normalisation: {', '.join(layers.names())}; or package.module:Class of your own",
         "lr": "learning rate, constant over the run",
         "seed": "of the initial weights and the order of the batches",
     },
     "Network and data": {
         "model": f"one of {', '.join(MODELS)}",
         "width": "multiplies the channels and units of every layer",
+        "activation": f"non-linearity: {', '.join(ACTIVATIONS)}",
         "dataset": "glyphs (rendered here), or any TFDS image classification set",
         "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
     },
@@ -73,6 +75,10 @@ _DEFAULTS = {
     "reports_dir": "reports",
     "resume": True,
 }
+
+
+# What a shell returns for a command that Ctrl-C ended.
+INTERRUPTED = 130
 
 
 class _Parser(flags.ArgumentParser):
@@ -171,25 +177,37 @@ def parse(argv):
     if rest:
         raise flags.Error(f"unexpected argument {rest[0]!r}: flags look like --norm=bn")
     fields = [field.name for field in dataclasses.fields(Settings)]
-    if values.norm not in layers.names():
-        raise SettingsError("norm", values.norm, f"one of {', '.join(layers.names())}")
-    if not values.study or pathlib.Path(values.study).name != values.study:
+    if values.norm not in layers.names() and ":" not in values.norm:
+        valid = f"one of {', '.join(layers.names())}, or package.module:Class"
+        raise SettingsError("norm", values.norm, valid)
+    if values.study in ("", ".", "..") or pathlib.Path(values.study).name != values.study:
         raise SettingsError("study", values.study, "the name of a folder")
     return values, Settings(**{name: values[name].value for name in fields})
 
 
 def main(argv=None):
-    """Runs the command; returns its exit code: 0, or 2 for input that is not valid."""
+    """Runs the command; returns its exit code.
+
+    That is 0, 2 for input that is not valid, or 130 after Ctrl-C.
+    """
     argv = sys.argv if argv is None else argv
     try:
         values, settings = parse(argv)
     except SettingsError as error:
         return _fail(f"flag --{error.field}={_shown(error.value)}: must be {error.valid}")
     except flags.Error as error:
-        return _fail(" ".join(str(error).removeprefix("ERROR:: ").split()))
+        return _fail(str(error).removeprefix("ERROR:: "))
     if values.help:
         print(help_text(values))
         return 0
+    try:
+        return _run(values, settings, ["python", "-m", "bnkit.main", *argv[1:]])
+    except KeyboardInterrupt:
+        return _fail("interrupted", code=INTERRUPTED)
+
+
+def _run(values, settings, command):
+    """Trains, measures, reports; returns the exit code."""
     with _without_start_up_messages():
         import tensorflow as tf
 
@@ -202,26 +220,28 @@ def main(argv=None):
     from bnkit.store import RunError
 
     _show_log()
+    study = pathlib.Path(values.runs_dir) / values.study
+    report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
     try:
+        # Before anything is trained: that it can be written is not to be found out at the end.
+        report.mkdir(parents=True, exist_ok=True)
         run = experiment.run(
             settings,
-            pathlib.Path(values.runs_dir) / values.study,
+            study,
             data_dir=values.data_dir or None,
             resume=values.resume,
-            command=["python", "-m", "bnkit.main", *argv[1:]],
+            command=command,
         )
-    except (ValueError, RunError) as error:
+        page = write_report(run, report)
+        (result,) = headlines(read_runs(run))
+    except (ValueError, OSError, RunError) as error:
         return _fail(error)
-    except KeyboardInterrupt:
-        return _fail("interrupted before the first step", code=130)
-    page = write_report(run, pathlib.Path(values.reports_dir) / values.study / settings.run_id)
-    results = headlines(read_runs(run))
-    for line in warnings(results):
+    for line in warnings([result]):
         print(f"bnkit: {line}", file=sys.stderr)
-    print(*map(sentence, results), sep="\n")
+    print(sentence(result))
     print(f"report: {page}")
     print(f"TensorBoard: tensorboard --logdir {values.runs_dir}")
-    return 0
+    return INTERRUPTED if result["status"] == "interrupted" else 0
 
 
 @contextlib.contextmanager
@@ -257,7 +277,7 @@ def _show_log():
 
 
 def _fail(message, code=2):
-    print(f"bnkit: {message}", file=sys.stderr)
+    print("bnkit:", " ".join(str(message).split()), file=sys.stderr)
     return code
 
 

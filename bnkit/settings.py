@@ -7,6 +7,7 @@ import math
 import re
 
 MODELS = ("vgg11", "vgg16")
+ACTIVATIONS = ("relu", "elu", "selu")
 OPTIMIZERS = ("sgd", "adam")
 PROBES = ("landscape", "ics")
 PRECISIONS = ("float32", "bfloat16")
@@ -35,6 +36,7 @@ class Settings:
         seed: Seeds the initial weights and the order of the batches.
         model: One of `MODELS`.
         width: Multiplies the number of channels and units of every layer.
+        activation: One of `ACTIVATIONS`.
         dataset: `glyphs`, or the name of a TensorFlow Datasets image classification set.
         batch_size: Samples per update over all replicas together.
         steps: Number of updates.
@@ -45,7 +47,8 @@ class Settings:
         probe_every: Steps between two measurements; the first is at step 0.
         step_sizes: Grid of `s` in `theta - s g`: absolute, so that all arms share it.
         eval_every: Steps between two evaluations on the test split.
-        sync_norm: Batch statistics of the global batch instead of each replica's.
+        sync_norm: Statistics of the global batch instead of each replica's, where a
+            normalisation takes any over the batch.
         precision: Compute type of the layers; variables and statistics stay float32.
         strategy: `auto` mirrors over all GPUs, or uses the CPU; `cpu` leaves GPUs alone.
 
@@ -58,6 +61,7 @@ class Settings:
     seed: int = 0
     model: str = "vgg11"
     width: float = 0.25
+    activation: str = "relu"
     dataset: str = "glyphs"
     batch_size: int = 128
     steps: int = 500
@@ -73,8 +77,8 @@ class Settings:
     strategy: str = "auto"
 
     def __post_init__(self):
-        for name in ("probes", "step_sizes"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name), field.type))
         self._check("norm", _is_norm, "a name such as 'bn', or 'package.module:Class'")
         self._check("dataset", _is_text, "the name of a data set")
         for name in ("lr", "width"):
@@ -86,6 +90,7 @@ class Settings:
             self._check(name, lambda v: _is_count(v, 1), "a whole number >= 1")
         for name, valid in (
             ("model", MODELS),
+            ("activation", ACTIVATIONS),
             ("optimizer", OPTIMIZERS),
             ("precision", PRECISIONS),
             ("strategy", STRATEGIES),
@@ -93,12 +98,17 @@ class Settings:
             self._check(name, lambda v, valid=valid: v in valid, f"one of {', '.join(valid)}")
         self._check(
             "probes",
-            lambda v: len(set(v)) == len(v) and set(v) <= set(PROBES),
+            lambda v: isinstance(v, tuple) and all(v.count(p) == 1 and p in PROBES for p in v),
             f"a list out of {', '.join(PROBES)}, each at most once",
         )
         self._check(
             "step_sizes",
-            lambda v: v and all(_is_number(s) and s > 0 for s in v) and list(v) == sorted(set(v)),
+            lambda v: (
+                isinstance(v, tuple)
+                and v
+                and all(_is_number(s) and s > 0 for s in v)
+                and list(v) == sorted(set(v))
+            ),
             "a rising list of finite numbers > 0",
         )
         self._check("sync_norm", lambda v: isinstance(v, bool), "true or false")
@@ -123,6 +133,15 @@ class Settings:
         norm = re.sub(r"[^A-Za-z0-9_]+", "_", self.norm)
         digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
         return f"{norm}-lr{self.lr:g}-seed{self.seed}-{digest[:8]}"
+
+
+def _plain(value, kind):
+    """One form for equal values, so that they have one id: 1.0 for 1, a tuple for a list."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind == tuple[float, ...] and isinstance(value, (list, tuple)):
+        return tuple(_plain(entry, float) for entry in value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _is_text(value):

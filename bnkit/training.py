@@ -24,7 +24,7 @@ class Diverged(RuntimeError):
 
 
 class Clock:
-    """Seconds spent, by part.
+    """Seconds spent, by part, and in total since it was made.
 
     >>> clock = Clock()
     >>> with clock("train"):
@@ -35,6 +35,17 @@ class Clock:
 
     def __init__(self):
         self.seconds = collections.Counter()
+        self._start = time.perf_counter()
+
+    @property
+    def total(self):
+        return time.perf_counter() - self._start
+
+    def go_on(self, seconds):
+        """Adds what an earlier process spent: part -> seconds, with their `total`."""
+        earlier = dict(seconds)
+        self._start -= earlier.pop("total", 0)
+        self.seconds.update(earlier)
 
     @contextlib.contextmanager
     def __call__(self, part):
@@ -62,8 +73,8 @@ class Trainer:
         metrics: Name -> function `(y_true, y_pred)` of per-sample values, averaged.
         weight_decay: `c` of the penalty `c/2 * sum ||kernel||^2` over all trainable matrices and
             kernels; trained on, and logged apart from the loss as `penalty`.
-        clock: Counts the seconds of `train`, of `compile` (the first call) and of the callbacks,
-            each under its attribute `part`.
+        clock: Counts the seconds of `data`, of `train`, of `compile` (the first call) and of the
+            callbacks, each under its attribute `part`.
     """
 
     def __init__(
@@ -109,7 +120,7 @@ class Trainer:
 
         Args:
             batches: Has `batch_size` and `stack(start, stop) -> (x, y)`, the batches of those
-                steps stacked.
+                steps stacked; of the same shapes in all calls of `fit`.
             steps: Number of updates, counted from the start of the run.
             callbacks: `bnkit.callbacks`, called in this order.
 
@@ -180,6 +191,10 @@ class Trainer:
             with self.clock(callback.part):
                 callback.on_train_batch_begin(first)
         values = self._train(first, stop)
+        finite = np.isfinite(values["loss"])
+        # What comes after the first loss that is not finite is no measurement.
+        stop = stop if finite.all() else first + int(np.argmin(finite)) + 1
+        values = {name: array[: stop - first] for name, array in values.items()}
         self.step = stop
         for callback in due:
             with self.clock(callback.part):
@@ -187,14 +202,13 @@ class Trainer:
         for callback in callbacks:
             with self.clock(callback.part):
                 callback.on_steps_end(first, values)
-        finite = np.isfinite(values["loss"])
         if not finite.all():
-            place = int(np.argmin(finite))
-            raise Diverged(first + place, values["loss"][place])
+            raise Diverged(stop - 1, values["loss"][-1])
 
     def _train(self, first, stop):
         """The updates of the steps `first <= t < stop`; returns name -> array of their values."""
-        x, y = self._batches.stack(first, stop)
+        with self.clock("data"):
+            x, y = self._batches.stack(first, stop)
         compiled = self._train_steps is not None
         if not compiled:
             # Any number of steps: without the signature, one and many would each be traced.

@@ -48,6 +48,81 @@ def batch_norm_gradient(output_gradient, x, gamma=1.0, epsilon=1e-5, axis=-1):
     return np.moveaxis(by_input, -1, axis), by_gamma, by_beta
 
 
+class LpNormResult(NamedTuple):
+    """What `lp_norm` calculates."""
+
+    outputs: np.ndarray
+    mean: np.ndarray
+    size: np.ndarray
+
+
+def lp_norm(x, p, gamma=1.0, beta=0.0, epsilon=1e-5):
+    """Training-mode Lp normalisation over all axes of `x` but the last; p may be "inf"."""
+    x = np.asarray(x, np.float64)
+    rows = np.abs(x.reshape(-1, x.shape[-1]))
+    largest = rows.max(0)
+    if p == "inf":
+        size = largest
+    else:
+        # The logarithm keeps every power in range; a unit of zeros has size 0.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            powers = np.exp(p * np.log(rows / largest))
+            size = np.where(largest > 0, largest * powers.mean(0) ** (1 / p), 0)
+    mean = x.reshape(-1, x.shape[-1]).mean(0)
+    return LpNormResult(lp_norm_inference(x, gamma, beta, mean, size, epsilon), mean, size)
+
+
+def lp_norm_inference(x, gamma, beta, mean, size, epsilon=1e-5):
+    """Lp normalisation with given statistics."""
+    return gamma * (np.asarray(x, np.float64) - mean) / (size + epsilon) + beta
+
+
+def group_norm(x, groups, gamma=1.0, beta=0.0, epsilon=1e-5):
+    """Per sample and group of channels, over the group and all positions; channels last."""
+    x = np.asarray(x, np.float64)
+    outputs = np.empty_like(x)
+    for sample in range(len(x)):
+        for channels in np.split(np.arange(x.shape[-1]), groups):
+            values = x[sample][..., channels]
+            outputs[sample][..., channels] = (values - values.mean()) / np.sqrt(
+                values.var() + epsilon
+            )
+    return outputs * gamma + beta
+
+
+def rms_norm(x, gamma=1.0, epsilon=1e-5):
+    """Root mean square over the last axis, nothing subtracted."""
+    x = np.asarray(x, np.float64)
+    return gamma * x / np.sqrt((x**2).mean(-1, keepdims=True) + epsilon)
+
+
+def weight_norm(v, g):
+    """The kernel `g v / ||v||`, unit by unit; units on the last axis."""
+    v = np.asarray(v, np.float64)
+    columns = [g[j] * v[..., j] / np.linalg.norm(v[..., j].ravel()) for j in range(v.shape[-1])]
+    return np.stack(columns, -1)
+
+
+def linear(x, kernel, bias):
+    """A dense layer, or a convolution without padding, by the rank of the kernel."""
+    x = np.asarray(x, np.float64)
+    if kernel.ndim == 2:
+        return x @ kernel + bias
+    height, width = (
+        size - span + 1 for size, span in zip(x.shape[1:3], kernel.shape[:2], strict=True)
+    )
+    return bias + sum(
+        x[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in np.ndindex(kernel.shape[:2])
+    )
+
+
+def kolmogorov_smirnov(values, low, high):
+    """Largest distance of the empirical distribution from the uniform one on [low, high]."""
+    values = np.clip((np.sort(np.ravel(values)) - low) / (high - low), 0, 1)
+    steps = np.arange(len(values) + 1) / len(values)
+    return max(np.abs(values - steps[1:]).max(), np.abs(values - steps[:-1]).max())
+
+
 def moving_average(start, values, momentum):
     """`moving <- momentum * moving + (1 - momentum) * value` over a sequence of values."""
     moving = np.asarray(start, np.float64)

@@ -2,6 +2,7 @@ import functools
 import json
 import os
 import signal
+import time
 
 import keras
 import numpy as np
@@ -92,12 +93,14 @@ def test_a_finished_run_is_left_as_it_is_unless_told_otherwise(tmp_path, monkeyp
 def interrupted_at(monkeypatch):
     """Sends Ctrl-C to this process while the given step is made."""
 
-    def arrange(step):
+    def arrange(step, times=1):
         train = Trainer._train
 
         def with_interrupt(self, first, stop):
             if first <= step < stop:
-                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(times):
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(0.01)  # a signal that comes before the last was seen is dropped
             return train(self, first, stop)
 
         monkeypatch.setattr(Trainer, "_train", with_interrupt)
@@ -119,6 +122,16 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, interru
     assert records(directory) == records(whole)
     handler = signal.getsignal(signal.SIGINT)
     assert handler is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("times", "saved"), [(2, True), (3, False)])
+def test_an_impatient_second_interrupt_loses_nothing_a_third_ends_at_once(
+    tmp_path, interrupted_at, times, saved
+):
+    interrupted_at(2, times)
+    directory = run(tmp_path, norm="none", probes=())
+    assert read(directory, "status.json")["status"] == "interrupted"
+    assert bool(list(directory.glob("checkpoints/*.index"))) == saved
 
 
 def test_a_run_does_not_go_on_with_other_data(tmp_path, interrupted_at, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import bnkit
 from bnkit import data, experiment, main
 from bnkit.settings import Settings
+from bnkit.training import Trainer
 
 TINY = "--width=0.02 --batch_size=16 --steps=6 --probe_every=4 --eval_every=4 --step_sizes=0.1,0.2"
 
@@ -29,8 +30,9 @@ def test_every_setting_has_a_flag_and_reaches_the_settings():
     flags = {
         "norm": "none", "lr": 0.5, "seed": 3, "model": "vgg16", "width": 0.5, "dataset": "mnist",
         "batch_size": 64, "steps": 10, "optimizer": "adam", "weight_decay": 1e-4,
-        "momentum": 0.0, "probes": ("ics",), "probe_every": 5, "step_sizes": (0.1, 0.2),
-        "eval_every": 7, "sync_norm": True, "precision": "bfloat16", "strategy": "cpu",
+        "activation": "elu", "momentum": 0.0, "probes": ("ics",), "probe_every": 5,
+        "step_sizes": (0.1, 0.2), "eval_every": 7, "sync_norm": True, "precision": "bfloat16",
+        "strategy": "cpu",
     }  # fmt: skip
     assert set(flags) == {field.name for field in dataclasses.fields(Settings)}
     texts = [
@@ -50,7 +52,8 @@ def test_every_setting_has_a_flag_and_reaches_the_settings():
         ("--lr=-1", "flag --lr=-1.0: must be a finite number > 0"),
         ("--lr=nan", "flag --lr=nan: must be a finite number > 0"),
         ("--lr", "Missing value for flag --lr"),
-        ("--norm=bnn", "flag --norm=bnn: must be one of none, bn"),
+        ("--norm=bnn", "flag --norm=bnn: must be one of none, bn, "),
+        ("--activation=tanh", "flag --activation=tanh: must be one of relu, elu, selu"),
         ("--seed=0.5", "flag --seed=0.5: must be a whole number"),
         ("--model=resnet", "flag --model=resnet: must be one of vgg11, vgg16"),
         ("--width=0", "flag --width=0.0: must be a finite number > 0"),
@@ -70,6 +73,7 @@ def test_every_setting_has_a_flag_and_reaches_the_settings():
         ("--precision=int8", "flag --precision=int8: must be one of float32, bfloat16"),
         ("--strategy=tpu", "flag --strategy=tpu: must be one of auto, cpu"),
         ("--dataset=", "flag --dataset=: must be the name of a data set"),
+        ("--study=..", "flag --study=..: must be the name of a folder"),
         ("--study=a/b", "flag --study=a/b: must be the name of a folder"),
         ("--learning_rate=1", "Unknown command line flag 'learning_rate'"),
         ("--flagfile=missing.flags", "Unable to open flagfile"),
@@ -151,6 +155,26 @@ def test_data_that_do_not_fit_are_one_line(workplace, capsys):
     shown = capsys.readouterr().err
     assert "batch_size=1000" in shown and shown.count("\n") == 1
     assert not list(workplace.glob("runs/main/*/settings.json"))
+
+
+@pytest.mark.parametrize("flag", ["runs_dir", "reports_dir"])
+def test_a_folder_that_cannot_be_made_is_one_line_before_anything_is_trained(
+    flag, workplace, capsys, monkeypatch
+):
+    monkeypatch.setattr(Trainer, "fit", lambda *a: pytest.fail("trained"))
+    pathlib.Path("file").write_text("")
+    assert command(f"{TINY} --{flag}=file") == 2
+    shown = capsys.readouterr().err
+    assert "file" in shown and shown.count("\n") == 1
+
+
+def test_control_c_is_one_line_and_its_own_exit_code(workplace, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run", interrupted)
+    assert command(TINY) == 130
+    assert capsys.readouterr().err == "bnkit: interrupted\n"
 
 
 def test_every_flag_file_is_valid():

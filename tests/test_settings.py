@@ -10,15 +10,26 @@ INVALID = {
     "seed": [-1, 0.5, 2**31, True],
     "model": ["vgg12", ""],
     "width": [0, -1, float("inf")],
+    "activation": ["tanh"],
     "dataset": ["", " ", None],
     "batch_size": [0, -128, 1.5],
     "steps": [0, 10.0],
     "optimizer": ["SGD", "rmsprop"],
     "momentum": [-0.1, 1, float("nan")],
     "weight_decay": [-1e-4, float("inf")],
-    "probes": [("landscape", "landscape"), ("nothing",)],
+    "probes": [("landscape", "landscape"), ("nothing",), "ics", None, (["ics"],)],
     "probe_every": [0, 2.5],
-    "step_sizes": [(), (0.1, 0.05), (0.1, 0.1), (0.0, 0.1), (-0.1,), (float("inf"),)],
+    "step_sizes": [
+        None,
+        0.1,
+        ("a",),
+        (),
+        (0.1, 0.05),
+        (0.1, 0.1),
+        (0.0, 0.1),
+        (-0.1,),
+        (float("inf"),),
+    ],
     "eval_every": [0],
     "sync_norm": ["true", 1],
     "precision": ["float16"],
@@ -55,12 +66,17 @@ def test_equal_settings_have_one_id_and_any_difference_another():
     different = {
         "norm": "none", "lr": 0.25, "seed": 1, "model": "vgg16", "width": 0.5, "dataset": "mnist",
         "batch_size": 64, "steps": 10, "optimizer": "adam", "momentum": 0.9, "weight_decay": 1e-4,
-        "probes": (), "probe_every": 5, "step_sizes": (0.1,), "eval_every": 5, "sync_norm": True,
-        "precision": "bfloat16", "strategy": "cpu",
+        "activation": "elu", "probes": (), "probe_every": 5, "step_sizes": (0.1,), "eval_every": 5,
+        "sync_norm": True, "precision": "bfloat16", "strategy": "cpu",
     }  # fmt: skip
     assert set(different) == {field.name for field in dataclasses.fields(Settings)}
     ids = [dataclasses.replace(base, **{name: value}).run_id for name, value in different.items()]
     assert len({base.run_id, *ids}) == len(ids) + 1
+
+
+def test_one_value_has_one_form():
+    assert Settings(lr=1).run_id == Settings(lr=1.0).run_id
+    assert Settings(step_sizes=[1, 2]).run_id == Settings(step_sizes=(1.0, 2.0)).run_id
 
 
 def test_lists_become_tuples_and_plain_values_come_out():

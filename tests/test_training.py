@@ -194,6 +194,21 @@ def test_divergence_is_reported_after_its_values():
     assert all(np.isfinite(values[step]["loss"]) for step in range(caught.value.step))
 
 
+def test_nothing_is_reported_after_divergence_in_the_middle_of_a_call(monkeypatch):
+    log, trainer = Log(), small.trainer()
+    train = trainer._train
+
+    def diverges_at_seven(first, stop):
+        values = train(first, stop)
+        values["loss"] = np.where(np.arange(first, stop) >= 7, np.nan, values["loss"])
+        return values
+
+    monkeypatch.setattr(trainer, "_train", diverges_at_seven)
+    with pytest.raises(Diverged, match="nan at step 7"):
+        trainer.fit(small.batches(), 40, [log])
+    assert [step for step, _ in log.values] == list(range(8)) and trainer.step == 8
+
+
 def test_stop_training_ends_early_and_training_can_go_on():
     class Stop(Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -214,5 +229,9 @@ def test_replicas_share_a_batch_equally(two_replicas):
 
 def test_seconds_are_booked_where_they_were_spent():
     trainer = fitted(callbacks=[Log(Every(4))])
-    assert set(trainer.clock.seconds) == {"compile", "train", "other"}
-    assert all(seconds > 0 for seconds in trainer.clock.seconds.values())
+    seconds = trainer.clock.seconds
+    assert set(seconds) == {"compile", "data", "train", "other"}
+    assert all(value > 0 for value in seconds.values())
+    assert sum(seconds.values()) <= trainer.clock.total
+    trainer.clock.go_on({"train": 1000.0, "total": 2000.0})
+    assert seconds["train"] > 1000 and 2000 < trainer.clock.total < 2100

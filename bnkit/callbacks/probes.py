@@ -151,5 +151,23 @@ class InternalCovariateShift(ProbeCallback):
 
 def _compiled_loss(model):
     """The loss that a model was compiled with, as a scalar for a batch."""
-    loss = keras.losses.get(model.loss)
-    return lambda y_true, y_pred: keras.ops.mean(loss(y_true, y_pred))
+    loss = model.loss
+    if isinstance(loss, keras.losses.Loss):
+        return loss
+    if not isinstance(loss, str) and not callable(loss):
+        raise ValueError(
+            "The model must be compiled with one loss: a name, a function or a Keras loss. "
+            f"Received: loss={loss!r}"
+        )
+    function = keras.losses.get(loss)
+
+    def mean_loss(y_true, y_pred):
+        y_true = tf.cast(y_true, y_pred.dtype)
+        # As `compile` does: a label for each sample meets an output of length one.
+        if len(y_pred.shape) == len(y_true.shape) + 1 and y_pred.shape[-1] == 1:
+            y_true = y_true[..., tf.newaxis]
+        elif len(y_true.shape) == len(y_pred.shape) + 1 and y_true.shape[-1] == 1:
+            y_true = tf.squeeze(y_true, -1)
+        return tf.reduce_mean(function(y_true, y_pred))
+
+    return mean_loss

@@ -1,5 +1,6 @@
 """Every record as TensorBoard sees it."""
 
+import numpy as np
 import tensorflow as tf
 
 from bnkit.callbacks.base import Callback
@@ -62,7 +63,7 @@ def _landscape(record):
     return {
         f"landscape/{name}_{edge}": choose(values)
         for name, values in bands.items()
-        for edge, choose in (("lower", min), ("upper", max))
+        for edge, choose in (("lower", np.min), ("upper", np.max))
     } | {f"landscape/{name}": record[name] for name in ("loss", "gradient_norm", "smoothness")}
 
 

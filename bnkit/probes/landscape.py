@@ -59,7 +59,7 @@ def landscape(model, loss_fn, batch, step_sizes, direction="gradient", *, weight
     objective = Objective(model, loss_fn, batch, weights, state)
     theta = objective.weights
     evaluate = objective.loss_and_gradient
-    if objective.replicas == 1:
+    if objective.replicas == 1 and not tf.executing_eagerly():
         # Traced once for all points; replicas cannot exchange values in a function of its own.
         evaluate = tf.function(evaluate, autograph=False)
     loss, gradient = evaluate(theta)

@@ -25,8 +25,9 @@ def headlines(runs):
 
 def sentence(headline):
     """One line on how a run came out, for the terminal; what was not recorded is left out."""
+    last = min(LAST, headline["steps"])
     numbers = {
-        f"training accuracy {headline['accuracy']:.1%} (mean of the last {LAST} steps)": "accuracy",
+        f"training accuracy {headline['accuracy']:.1%} (mean of the last {last} steps)": "accuracy",
         f"test accuracy {headline['test']:.1%}": "test",
         f"peak smoothness {headline['peak']:.3g} (after step {EARLY})": "peak",
     }
@@ -41,7 +42,7 @@ def warnings(headlines):
         name, status = f"{one['study']}/{one['run']}", one["status"]
         reason = f": {one['reason']}" if one["reason"] else ""
         if status == "running":
-            sentences.append(f"{name} was still running when this was drawn.")
+            sentences.append(f"{name} had not ended when this was drawn.")
         elif status == "unknown":
             sentences.append(f"{name} has no status.json: it is not known to have ended.")
         elif status != "done":
@@ -89,7 +90,9 @@ def _headline(run):
         "peak": float(probed.loc[probed["step"] >= EARLY, "smoothness"].max()),
         "width": _median(highest - sizes.min()),
         "classes": classes,
-        "never_trained": run.state != "running" and _at_chance(accuracy, classes),
+        "never_trained": run.state in ("done", "diverged")
+        and len(train) >= EARLY
+        and _at_chance(accuracy, classes),
     }
 
 

@@ -152,6 +152,32 @@ def test_in_model_fit_the_loss_may_be_given_by_name(fit):
     np.testing.assert_allclose(by_name.records[0]["losses"], by_object.records[0]["losses"])
 
 
+@pytest.mark.parametrize(
+    "loss", ["hinge", "binary_crossentropy", "mse", keras.losses.huber, keras.losses.Hinge()]
+)
+def test_a_label_for_each_sample_meets_an_output_of_length_one(loss):
+    """As in `compile`, with the loss that Keras itself takes of the same outputs."""
+    data = small.split(16)
+    x, y = np.asarray(small.prepare(data.x)), (data.y > 0).astype("float32")
+    base = small.model()
+    outputs = keras.layers.Dense(1, activation="sigmoid")(base.output)
+    model = keras.Model(base.input, outputs)
+    model.compile("sgd", loss)
+    expected = model.compute_loss(y=y, y_pred=model(x, training=True)).numpy()
+    watcher = callbacks.Landscape([0.1], batch=(x, y))
+    model.fit(x, y, verbose=0, callbacks=[watcher])
+    np.testing.assert_allclose(watcher.records[0]["loss"], expected, rtol=1e-6)
+
+
+def test_model_fit_needs_one_loss():
+    model = small.model()
+    model.compile("sgd", [small.cross_entropy()])
+    data = small.split(8)
+    x = np.asarray(small.prepare(data.x))
+    with pytest.raises(ValueError, match="must be compiled with one loss"):
+        model.fit(x, data.y, verbose=0, callbacks=[callbacks.Landscape(batch=(x, data.y))])
+
+
 def test_model_fit_needs_a_batch_and_single_steps(fit):
     with pytest.raises(ValueError, match=r"Landscape needs `batch=\(x, y\)`"):
         fit([callbacks.Landscape()])

@@ -47,7 +47,7 @@ def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path):
     text = write_report(runs.root / "main", tmp_path / "report").read_text()
     assert "<script" not in text and "&lt;script&gt;" in text
     assert "Internal covariate shift: left out" in text and 'kind "ics"' in text
-    assert "bn-lr0.5-seed0-1a2b3c4d diverged." in text and "was still running" in text
+    assert "bn-lr0.5-seed0-1a2b3c4d diverged." in text and "had not ended" in text
     assert "none-lr0.5-seed0-1a2b3c4d never trained" in text
     assert 'class="differs"' in text
 
