@@ -316,14 +316,11 @@ def test_a_path_that_does_not_lead_to_a_layer(users_module, path, message):
         ("Picky", r"norm1 cannot be built .*TypeError: .*units"),
         ("nothing", r"norm1 cannot be built .*TypeError"),
         ("nameless", r"norm1 cannot be built .*TypeError: .*name"),
-        ("Flattening", r"norm1 must keep the shape \(None, 8, 8, 1\)\. Received: .*\(None, 64\)"),
-        pytest.param(
-            "Pair",
-            r"norm1 .*\(None, 8, 8, 1\)",
-            marks=pytest.mark.xfail(
-                raises=AttributeError, reason="several outputs are asked for their shape"
-            ),
+        (
+            "Flattening",
+            r"norm1 must give one tensor of shape \(None, 8, 8, 1\)\. Received: .*\(None, 64\)",
         ),
+        ("Pair", r"norm1 must give one tensor of shape \(None, 8, 8, 1\)\. Received: a tuple"),
     ],
 )
 def test_a_layer_of_the_users_own_that_does_not_fit(users_module, attribute, message):
