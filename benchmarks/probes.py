@@ -12,10 +12,11 @@ from train_step import BATCH_SIZE, images, loss, standardise
 from bnkit import models, probes
 from bnkit.data import Batches
 from bnkit.probes.objective import Objective
-from bnkit.settings import VGG_STEP_SIZES
+from bnkit.settings import DEFAULTS
 from bnkit.training import Trainer
 
 ROUNDS = 9
+STEP_SIZES = DEFAULTS["vgg11"]["step_sizes"]
 
 
 def candidates(norm):
@@ -36,12 +37,12 @@ def candidates(norm):
         return tf.linalg.global_norm(objective.loss_and_gradient(objective.weights)[1])
 
     def gradients():
-        for _ in range(len(VGG_STEP_SIZES) + 1):
+        for _ in range(len(STEP_SIZES) + 1):
             gradient()
 
     @tf.function(autograph=False)
     def landscape():
-        return probes.landscape(model, loss(), batch, VGG_STEP_SIZES)
+        return probes.landscape(model, loss(), batch, STEP_SIZES)
 
     weights = [tf.constant(v.numpy()) for v in model.trainable_variables]
     moved = [w + 1e-3 * tf.constant(np.random.default_rng(0).normal(size=w.shape), w.dtype)

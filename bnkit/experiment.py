@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import bnkit
 from bnkit import callbacks, data, layers, models
+from bnkit.losses import HalfSquaredError
 from bnkit.store import RunDir, RunError
 from bnkit.training import Clock, Diverged, Trainer
 
@@ -55,7 +56,7 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
             _log.info("%s is already measured; --noresume measures it again", directory.path)
             return directory.path
         with clock("data"):
-            dataset = data.load(settings.dataset, data_dir=data_dir, progress=progress)
+            dataset = _dataset(settings, data_dir, progress)
             batches = data.Batches(dataset.train, settings.batch_size, seed=settings.seed)
         with _precision(settings.precision), clock("compile"):
             trainer = _trainer(settings, dataset, clock)
@@ -101,6 +102,12 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
         return directory.path
 
 
+def _dataset(settings, data_dir, progress):
+    if settings.is_linear:
+        return data.load_gaussian(settings.samples, int(settings.width), settings.seed)
+    return data.load(settings.dataset, data_dir=data_dir, progress=progress)
+
+
 def _trainer(settings, dataset, clock):
     keras.utils.set_random_seed(settings.seed)
     strategy = _strategy(settings.strategy)
@@ -108,29 +115,46 @@ def _trainer(settings, dataset, clock):
         norm = layers.get(settings.norm)
         if settings.sync_norm:
             norm = layers.synchronized(norm)
-        model = models.vgg(
-            norm,
-            depth=int(settings.model.removeprefix("vgg")),
-            width=settings.width,
-            classes=dataset.classes,
-            input_shape=dataset.input_shape,
-            activation=settings.activation,
-            seed=settings.seed,
-        )
+        model = _model(settings, norm, dataset)
         if settings.optimizer == "adam":
             optimizer = keras.optimizers.Adam(settings.lr)
         else:
             optimizer = keras.optimizers.SGD(settings.lr, momentum=settings.momentum)
+        if settings.is_linear:
+            loss, metrics = HalfSquaredError(), {}
+        else:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
         return Trainer(
             model,
             optimizer,
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            loss,
             strategy=strategy,
             prepare=dataset.prepare,
-            metrics={"accuracy": keras.metrics.sparse_categorical_accuracy},
+            metrics=metrics,
             weight_decay=settings.weight_decay,
             clock=clock,
         )
+
+
+def _model(settings, norm, dataset):
+    if settings.is_linear:
+        return models.deep_linear(
+            norm,
+            settings.depth,
+            int(settings.width),
+            norm_last=settings.norm_last,
+            seed=settings.seed,
+        )
+    return models.vgg(
+        norm,
+        depth=int(settings.model.removeprefix("vgg")),
+        width=settings.width,
+        classes=dataset.classes,
+        input_shape=dataset.input_shape,
+        activation=settings.activation,
+        seed=settings.seed,
+    )
 
 
 def _strategy(name):
@@ -142,7 +166,8 @@ def _strategy(name):
 
 def _watchers(settings, dataset, directory, progress, stack):
     """The callbacks that measure and show, in the order in which they are called."""
-    board = callbacks.TensorBoard(directory.tensorboard)
+    # TensorBoard keeps about a thousand points of a curve, and each takes a millisecond to write.
+    board = callbacks.TensorBoard(directory.tensorboard, every=-(-settings.steps // 1000))
     stack.callback(board.close)
 
     def write(record):
@@ -153,6 +178,13 @@ def _watchers(settings, dataset, directory, progress, stack):
     probes = {
         "landscape": lambda: callbacks.Landscape(settings.step_sizes, every=every, write=write),
         "ics": lambda: callbacks.InternalCovariateShift(every=every, write=write),
+        "random_landscape": lambda: callbacks.RandomLandscape(
+            settings.step_sizes,
+            directions=settings.directions,
+            seed=settings.seed,
+            every=every,
+            write=write,
+        ),
     }
     watchers = [probes[name]() for name in settings.probes]
     watchers.append(

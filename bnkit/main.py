@@ -14,6 +14,7 @@ from absl import flags
 from bnkit import layers
 from bnkit.settings import (
     ACTIVATIONS,
+    DEFAULTS,
     MODELS,
     OPTIMIZERS,
     PRECISIONS,
@@ -37,15 +38,18 @@ _HELP = {
         "seed": "of the initial weights and the order of the batches",
     },
     "Network and data": {
-        "model": f"one of {', '.join(MODELS)}",
-        "width": "multiplies the channels and units of every layer",
+        "model": f"one of {', '.join(MODELS)}; dln is the deep linear network",
+        "width": "multiplies the channels and units of a VGG; the units of a layer of the dln",
+        "depth": "layers of the dln",
+        "norm_last": "normalise the last layer of the dln, too",
         "activation": f"non-linearity: {', '.join(ACTIVATIONS)}",
-        "dataset": "glyphs (rendered here), or any TFDS image classification set",
+        "dataset": "glyphs (rendered here), or any TFDS image classification set; gaussian",
+        "samples": "number of gaussian samples",
         "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
     },
     "Training": {
         "steps": "number of updates",
-        "batch_size": "samples per update, over all replicas together",
+        "batch_size": "samples per update, over all replicas together; dln: all",
         "optimizer": f"one of {', '.join(OPTIMIZERS)}",
         "momentum": "of sgd",
         "weight_decay": "c of the penalty c/2 * sum ||kernel||^2, logged apart from the loss",
@@ -59,6 +63,7 @@ _HELP = {
         "probe_every": "steps between two measurements",
         "step_sizes": "rising comma-separated list of s in theta - s g; absolute, the same for "
         "every arm of a comparison",
+        "directions": "random directions at each measurement of random_landscape",
         "eval_every": "steps between two evaluations on the test split",
     },
     "Where results go": {
@@ -147,7 +152,7 @@ def help_text(values):
     for title, group in groups.items():
         lines += ["", f"{title}:"]
         for name, text in group.items():
-            default = _shown(values[name].default)
+            default = _shown_default(name, values[name].default)
             lines += textwrap.wrap(
                 f"{text} [{default}]" if default and name != "help" else text,
                 width=96,
@@ -156,6 +161,14 @@ def help_text(values):
                 break_on_hyphens=False,
             )
     return "\n".join(lines)
+
+
+def _shown_default(name, default):
+    """The default of a flag; where it follows from the model, those of VGG and of the dln."""
+    if default is not None:
+        return _shown(default)
+    of = {model: _shown(DEFAULTS[model].get(name, "")) for model in ("vgg11", "dln")}
+    return "; ".join(filter(None, [of["vgg11"], of["dln"] and f"dln: {of['dln']}"]))
 
 
 def _shown(value):

@@ -93,6 +93,44 @@ def vgg(
     return keras.Model(inputs, logits(x), name=f"vgg{depth}")
 
 
+def deep_linear(norm="none", depth=25, dim=10, *, norm_last=False, seed=None):
+    """The deep linear network: square linear layers without bias or non-linearity (paper Fig 5).
+
+    Layers are named `dense1 norm1 dense2 ... dense25`. Weights are Glorot uniform.
+
+    Args:
+        norm: As for `vgg`.
+        depth: Number of linear layers.
+        dim: Units of every layer, and length of inputs and outputs.
+        norm_last: Whether the last layer is normalised, too.
+        seed: As for `vgg`.
+
+    Returns:
+        A `keras.Model` from `[batch, dim]` to `[batch, dim]`.
+
+    Raises:
+        ValueError: as `vgg`.
+    """
+    for name, value in (("depth", depth), ("dim", dim)):
+        if not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
+    factory = layers.get(norm) if isinstance(norm, str) else norm
+    seeds = np.random.default_rng(seed).integers(2**31, size=depth).tolist()
+    x = inputs = keras.Input((dim,), name="inputs")
+    for index in range(1, depth + 1):
+        dense = keras.layers.Dense(
+            dim,
+            use_bias=False,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seeds[index - 1]),
+            # Outputs and with them the loss are float32 whatever the compute type.
+            dtype="float32" if index == depth else None,
+            name=f"dense{index}",
+        )
+        is_normalised = index < depth or norm_last
+        x = _normalised(x, dense, factory if is_normalised else None, f"norm{index}")
+    return keras.Model(inputs, x, name=f"deep_linear{depth}")
+
+
 def _normalised(x, layer, factory, name):
     """The weight layer with its normalisation, applied to x.
 
@@ -112,10 +150,11 @@ def _normalised(x, layer, factory, name):
             f"{type(error).__name__}: {error}"
         ) from error
     expected = layer.compute_output_shape(x.shape)
-    if tuple(outputs.shape) != tuple(expected):
+    received = getattr(outputs, "shape", f"a {type(outputs).__name__}")
+    if received != tuple(expected):
         raise ValueError(
-            f"The normalisation {name} must keep the shape {tuple(expected)}. "
-            f"Received: outputs of shape {tuple(outputs.shape)}"
+            f"The normalisation {name} must give one tensor of shape {tuple(expected)}. "
+            f"Received: {received}"
         )
     return outputs
 

@@ -6,14 +6,45 @@ import json
 import math
 import re
 
-MODELS = ("vgg11", "vgg16")
-ACTIVATIONS = ("relu", "elu", "selu")
 OPTIMIZERS = ("sgd", "adam")
-PROBES = ("landscape", "ics")
+PROBES = ("landscape", "ics", "random_landscape")
 PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("auto", "cpu")
-# Half to four times the study's learning rate 0.1 (Fig 4), the same for every arm.
-VGG_STEP_SIZES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+
+_VGG = {
+    "lr": 0.1,
+    "width": 0.25,
+    "activation": "relu",
+    "dataset": "glyphs",
+    "batch_size": 128,
+    "steps": 500,
+    # Half to four times the study's learning rate 0.1 (Fig 4), the same for every arm.
+    "step_sizes": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4),
+    "probe_every": 25,
+    "eval_every": 50,
+}
+# The choices that follow from the model where they are not made. Only the deep linear network has
+# a depth and a number of samples to choose.
+DEFAULTS = {
+    "vgg11": _VGG,
+    "vgg16": _VGG,
+    "dln": {
+        "lr": 1e-6,
+        "width": 10.0,
+        "depth": 25,
+        "activation": "linear",
+        "dataset": "gaussian",
+        "samples": 1000,
+        "steps": 10_000,
+        # A hundredth to thirty times the study's learning rate 1e-6 (Fig 10), evenly in its
+        # logarithm.
+        "step_sizes": (1e-8, 3e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5),
+        "probe_every": 100,
+        "eval_every": 500,
+    },
+}
+MODELS = tuple(DEFAULTS)
+ACTIVATIONS = ("relu", "elu", "selu")
 
 
 class SettingsError(ValueError):
@@ -30,15 +61,22 @@ class Settings:
 
     Where data are read and results are written is not part of it.
 
+    What is None follows from the model, see `DEFAULTS`, and is filled in at once.
+
     Attributes:
         norm: Name of a normalisation, or `package.module:Class` of a Keras layer.
         lr: Learning rate, constant over the run.
-        seed: Seeds the initial weights and the order of the batches.
+        seed: Seeds the initial weights, the order of the batches and the Gaussian data.
         model: One of `MODELS`.
-        width: Multiplies the number of channels and units of every layer.
-        activation: One of `ACTIVATIONS`.
-        dataset: `glyphs`, or the name of a TensorFlow Datasets image classification set.
-        batch_size: Samples per update over all replicas together.
+        width: Multiplies the channels and units of every layer of a VGG; the units of every layer
+            of the deep linear network.
+        depth: Number of layers of the deep linear network; None for a VGG.
+        norm_last: Whether the deep linear network normalises its last layer, too.
+        activation: One of `ACTIVATIONS`; "linear" for the deep linear network.
+        dataset: `glyphs`, or the name of a TensorFlow Datasets image classification set;
+            `gaussian` for the deep linear network.
+        samples: Number of Gaussian samples; None for images.
+        batch_size: Samples per update over all replicas together; all Gaussian ones by default.
         steps: Number of updates.
         optimizer: One of `OPTIMIZERS`.
         momentum: Momentum of SGD.
@@ -46,6 +84,7 @@ class Settings:
         probes: What to measure, out of `PROBES`.
         probe_every: Steps between two measurements; the first is at step 0.
         step_sizes: Grid of `s` in `theta - s g`: absolute, so that all arms share it.
+        directions: Random directions at each measurement of the random landscape.
         eval_every: Steps between two evaluations on the test split.
         sync_norm: Statistics of the global batch instead of each replica's, where a
             normalisation takes any over the batch.
@@ -57,40 +96,50 @@ class Settings:
     """
 
     norm: str = "bn"
-    lr: float = 0.1
+    lr: float = None
     seed: int = 0
     model: str = "vgg11"
-    width: float = 0.25
-    activation: str = "relu"
-    dataset: str = "glyphs"
-    batch_size: int = 128
-    steps: int = 500
+    width: float = None
+    depth: int = None
+    norm_last: bool = False
+    activation: str = None
+    dataset: str = None
+    samples: int = None
+    batch_size: int = None
+    steps: int = None
     optimizer: str = "sgd"
     momentum: float = 0.0
     weight_decay: float = 0.0
-    probes: tuple[str, ...] = PROBES
-    probe_every: int = 25
-    step_sizes: tuple[float, ...] = VGG_STEP_SIZES
-    eval_every: int = 50
+    probes: tuple[str, ...] = ("landscape", "ics")
+    probe_every: int = None
+    step_sizes: tuple[float, ...] = None
+    directions: int = 1
+    eval_every: int = None
     sync_norm: bool = False
     precision: str = "float32"
     strategy: str = "auto"
 
     def __post_init__(self):
+        self._check("model", lambda v: v in MODELS, f"one of {', '.join(MODELS)}")
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _plain(getattr(self, field.name), field.type))
+            value = getattr(self, field.name)
+            if value is None:
+                value = DEFAULTS[self.model].get(field.name)
+            object.__setattr__(self, field.name, _plain(value, field.type))
+        if self.batch_size is None:
+            object.__setattr__(self, "batch_size", self.samples)
+        self._check_linear() if self.is_linear else self._check_vgg()
         self._check("norm", _is_norm, "a name such as 'bn', or 'package.module:Class'")
-        self._check("dataset", _is_text, "the name of a data set")
         for name in ("lr", "width"):
             self._check(name, lambda v: _is_number(v) and v > 0, "a finite number > 0")
         self._check("weight_decay", lambda v: _is_number(v) and v >= 0, "a finite number >= 0")
         self._check("momentum", lambda v: _is_number(v) and 0 <= v < 1, "a number in [0, 1)")
         self._check("seed", lambda v: _is_count(v, 0) and v < 2**31, "a whole number in [0, 2^31)")
-        for name in ("batch_size", "steps", "probe_every", "eval_every"):
+        for name in ("batch_size", "steps", "probe_every", "directions", "eval_every"):
             self._check(name, lambda v: _is_count(v, 1), "a whole number >= 1")
+        for name in ("sync_norm", "norm_last"):
+            self._check(name, lambda v: isinstance(v, bool), "true or false")
         for name, valid in (
-            ("model", MODELS),
-            ("activation", ACTIVATIONS),
             ("optimizer", OPTIMIZERS),
             ("precision", PRECISIONS),
             ("strategy", STRATEGIES),
@@ -111,9 +160,33 @@ class Settings:
             ),
             "a rising list of finite numbers > 0",
         )
-        self._check("sync_norm", lambda v: isinstance(v, bool), "true or false")
         if self.momentum and self.optimizer != "sgd":
             raise SettingsError("momentum", self.momentum, f"0 with optimizer={self.optimizer}")
+        if self.is_linear and self.batch_size > self.samples:
+            most = f"at most the number of samples, {self.samples}"
+            raise SettingsError("batch_size", self.batch_size, most)
+
+    @property
+    def is_linear(self):
+        """Whether this is the deep linear network on Gaussian data, or else a VGG on images."""
+        return self.model == "dln"
+
+    def _check_linear(self):
+        whole = "a whole number >= 1 with model=dln"
+        self._check("width", lambda v: _is_number(v) and v == int(v) >= 1, whole)
+        self._check("dataset", lambda v: v == "gaussian", "gaussian with model=dln")
+        self._check("activation", lambda v: v == "linear", "linear with model=dln")
+        for name in ("depth", "samples"):
+            self._check(name, lambda v: _is_count(v, 1), "a whole number >= 1")
+
+    def _check_vgg(self):
+        is_images = "glyphs or the name of a TFDS image classification set"
+        self._check("dataset", lambda v: _is_text(v) and v != "gaussian", is_images)
+        valid = f"one of {', '.join(ACTIVATIONS)}"
+        self._check("activation", lambda v: v in ACTIVATIONS, valid)
+        for name in ("depth", "samples"):
+            self._check(name, lambda v: v is None, "chosen with model=dln only")
+        self._check("norm_last", lambda v: not v, "chosen with model=dln only")
 
     def _check(self, name, is_valid, valid):
         value = getattr(self, name)

@@ -12,7 +12,7 @@ import bnkit
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
     "settings": 0, "schedules": 0, "store": 0,
-    "layers": 1, "data": 1, "probes": 1,
+    "layers": 1, "data": 1, "losses": 1, "probes": 1,
     "models": 2, "training": 2,
     "callbacks": 3,
     "experiment": 4, "report": 4,

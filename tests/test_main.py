@@ -26,15 +26,21 @@ def test_the_defaults_are_those_of_settings():
     assert defaults() == Settings()
 
 
-def test_every_setting_has_a_flag_and_reaches_the_settings():
-    flags = {
+@pytest.mark.parametrize(
+    "flags",
+    [None, {"model": "dln", "depth": 3, "norm_last": True, "samples": 20, "directions": 4}],
+)
+def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
+    of_vgg = {
         "norm": "none", "lr": 0.5, "seed": 3, "model": "vgg16", "width": 0.5, "dataset": "mnist",
         "batch_size": 64, "steps": 10, "optimizer": "adam", "weight_decay": 1e-4,
         "activation": "elu", "momentum": 0.0, "probes": ("ics",), "probe_every": 5,
         "step_sizes": (0.1, 0.2), "eval_every": 7, "sync_norm": True, "precision": "bfloat16",
         "strategy": "cpu",
     }  # fmt: skip
-    assert set(flags) == {field.name for field in dataclasses.fields(Settings)}
+    of_linear = {"depth", "norm_last", "samples", "directions"}
+    assert set(of_vgg) | of_linear == {field.name for field in dataclasses.fields(Settings)}
+    flags = flags or of_vgg
     texts = [
         f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         for name, value in flags.items()
@@ -55,7 +61,12 @@ def test_every_setting_has_a_flag_and_reaches_the_settings():
         ("--norm=bnn", "flag --norm=bnn: must be one of none, bn, "),
         ("--activation=tanh", "flag --activation=tanh: must be one of relu, elu, selu"),
         ("--seed=0.5", "flag --seed=0.5: must be a whole number"),
-        ("--model=resnet", "flag --model=resnet: must be one of vgg11, vgg16"),
+        ("--model=resnet", "flag --model=resnet: must be one of vgg11, vgg16, dln"),
+        ("--depth=3", "flag --depth=3: must be chosen with model=dln only"),
+        ("--norm_last", "flag --norm_last=true: must be chosen with model=dln only"),
+        ("--samples=3", "flag --samples=3: must be chosen with model=dln only"),
+        ("--directions=0", "flag --directions=0: must be a whole number >= 1"),
+        ("--model=dln --dataset=mnist", "flag --dataset=mnist: must be gaussian with model=dln"),
         ("--width=0", "flag --width=0.0: must be a finite number > 0"),
         ("--batch_size=0", "flag --batch_size=0: must be a whole number >= 1"),
         ("--steps=many", "flag --steps=many: must be a whole number"),
@@ -72,7 +83,7 @@ def test_every_setting_has_a_flag_and_reaches_the_settings():
         ("--resume=perhaps", "flag --resume=perhaps: must be true or false"),
         ("--precision=int8", "flag --precision=int8: must be one of float32, bfloat16"),
         ("--strategy=tpu", "flag --strategy=tpu: must be one of auto, cpu"),
-        ("--dataset=", "flag --dataset=: must be the name of a data set"),
+        ("--dataset=", "flag --dataset=: must be glyphs or the name of a TFDS image"),
         ("--study=..", "flag --study=..: must be the name of a folder"),
         ("--study=a/b", "flag --study=a/b: must be the name of a folder"),
         ("--learning_rate=1", "Unknown command line flag 'learning_rate'"),
@@ -93,7 +104,7 @@ def test_help_has_every_flag_once_with_its_default(capsys):
     shown = capsys.readouterr().out
     for name in [*(field.name for field in dataclasses.fields(Settings)), "study", "resume"]:
         assert shown.count(f"\n  --{name} ") == 1, name
-    assert "[0.25]" in shown and "[landscape,ics]" in shown
+    assert "[0.25; dln: 10.0]" in shown and "[landscape,ics]" in shown
     assert max(map(len, shown.splitlines())) <= 100
 
 
@@ -126,7 +137,7 @@ def test_the_whole_job_from_command_to_report(workplace, capsys):
     page = (report / "index.html").read_text()
     assert run.name in page and "--norm=bn --lr=0.05" in page
     names = {"accuracy", "loss", "loss_band", "gradient_predictiveness", "smoothness",
-             "covariate_shift", "time_spent"}  # fmt: skip
+             "distance_over_step_size", "covariate_shift", "time_spent"}  # fmt: skip
     for kind in ("png", "pdf", "csv"):
         assert {path.stem for path in (report / "figures").glob(f"*.{kind}")} == names
     lines = capsys.readouterr().out.splitlines()

@@ -11,16 +11,19 @@ INVALID = {
     "model": ["vgg12", ""],
     "width": [0, -1, float("inf")],
     "activation": ["tanh"],
-    "dataset": ["", " ", None],
+    "depth": [0, 11],
+    "norm_last": ["true", True],
+    "samples": [0, 1000],
+    "directions": [0, 1.5],
+    "dataset": ["", " ", "gaussian"],
     "batch_size": [0, -128, 1.5],
     "steps": [0, 10.0],
     "optimizer": ["SGD", "rmsprop"],
     "momentum": [-0.1, 1, float("nan")],
     "weight_decay": [-1e-4, float("inf")],
-    "probes": [("landscape", "landscape"), ("nothing",), "ics", None, (["ics"],)],
+    "probes": [("landscape", "landscape"), ("nothing",), "ics", (["ics"],)],
     "probe_every": [0, 2.5],
     "step_sizes": [
-        None,
         0.1,
         ("a",),
         (),
@@ -69,9 +72,40 @@ def test_equal_settings_have_one_id_and_any_difference_another():
         "activation": "elu", "probes": (), "probe_every": 5, "step_sizes": (0.1,), "eval_every": 5,
         "sync_norm": True, "precision": "bfloat16", "strategy": "cpu",
     }  # fmt: skip
-    assert set(different) == {field.name for field in dataclasses.fields(Settings)}
-    ids = [dataclasses.replace(base, **{name: value}).run_id for name, value in different.items()]
-    assert len({base.run_id, *ids}) == len(ids) + 1
+    of_linear = {"depth": 3, "norm_last": True, "samples": 2000, "directions": 2}
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    assert set(different) | set(of_linear) == fields
+    for chosen, changes in (({"lr": 0.5}, different), ({"model": "dln"}, of_linear)):
+        ids = [Settings(**{**chosen, name: value}).run_id for name, value in changes.items()]
+        assert len({Settings(**chosen).run_id, *ids}) == len(ids) + 1
+
+
+def test_the_choices_of_the_deep_linear_network_follow_from_the_model():
+    settings = Settings(model="dln")
+    assert (settings.lr, settings.steps, settings.width, settings.depth) == (1e-6, 10_000, 10, 25)
+    assert (settings.dataset, settings.samples, settings.batch_size) == ("gaussian", 1000, 1000)
+    assert (settings.step_sizes[0], settings.step_sizes[-1]) == (1e-8, 3e-5)
+    assert settings.activation == "linear" and not settings.norm_last
+    assert Settings(model="dln", samples=64).batch_size == 64
+    assert Settings(model="dln", samples=64, batch_size=16).batch_size == 16
+    assert (Settings().depth, Settings().samples, Settings().lr) == (None, None, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("width", 2.5),
+        ("depth", 0),
+        ("dataset", "glyphs"),
+        ("activation", "relu"),
+        ("samples", 0),
+        ("batch_size", 1001),
+    ],
+)
+def test_what_the_deep_linear_network_cannot_be(field, value):
+    with pytest.raises(SettingsError, match=field) as caught:
+        Settings(model="dln", **{field: value})
+    assert caught.value.field == field
 
 
 def test_one_value_has_one_form():

@@ -6,7 +6,7 @@ they also work in plain `model.fit(..., callbacks=[...])`, on any model.
 
 from bnkit.callbacks.base import Callback
 from bnkit.callbacks.checkpoint import Checkpoint
-from bnkit.callbacks.probes import InternalCovariateShift, Landscape
+from bnkit.callbacks.probes import InternalCovariateShift, Landscape, RandomLandscape
 from bnkit.callbacks.progress import Progress
 from bnkit.callbacks.tensorboard import TensorBoard
 from bnkit.callbacks.training import Evaluation, TrainingMetrics
@@ -18,6 +18,7 @@ __all__ = [
     "InternalCovariateShift",
     "Landscape",
     "Progress",
+    "RandomLandscape",
     "TensorBoard",
     "TrainingMetrics",
 ]

@@ -7,7 +7,7 @@ from bnkit import probes
 from bnkit.callbacks.base import Callback
 from bnkit.probes.objective import read
 from bnkit.schedules import Every
-from bnkit.settings import VGG_STEP_SIZES
+from bnkit.settings import DEFAULTS
 
 
 class ProbeCallback(Callback):
@@ -108,8 +108,9 @@ class Landscape(ProbeCallback):
     """
 
     kind = "landscape"
+    STEP_SIZES = DEFAULTS["vgg11"]["step_sizes"]
 
-    def __init__(self, step_sizes=VGG_STEP_SIZES, **kwargs):
+    def __init__(self, step_sizes=STEP_SIZES, **kwargs):
         super().__init__(**kwargs)
         self.step_sizes = [float(s) for s in step_sizes]
 
@@ -118,6 +119,40 @@ class Landscape(ProbeCallback):
 
     def before_update(self, batch):
         self.record(batch, step_sizes=self.step_sizes)
+
+
+class RandomLandscape(ProbeCallback):
+    """Loss and gradient along random directions, at the weights of the step.
+
+    Records, one for each direction: those of `Landscape`, and `direction`, its number from 0. The
+    directions follow from the seed and the step, and differ between steps.
+
+    Args:
+        step_sizes: As for `Landscape`.
+        directions: Number of directions at each measurement.
+        seed: An integer.
+        every, batch, write: See `ProbeCallback`.
+    """
+
+    kind = "random_landscape"
+
+    def __init__(self, step_sizes=Landscape.STEP_SIZES, *, directions=1, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        if directions < 1:
+            raise ValueError(f"`directions` must be >= 1. Received: directions={directions!r}")
+        self.step_sizes = [float(s) for s in step_sizes]
+        self.directions = directions
+        self._seed = seed
+
+    def measure(self, loss_fn, batch, seed):
+        return probes.landscape(
+            self.model, loss_fn, batch, self.step_sizes, "random", seed=seed
+        )._asdict()
+
+    def before_update(self, batch):
+        for direction in range(self.directions):
+            seed = tf.random.experimental.stateless_fold_in([self._seed, self._step], direction)
+            self.record(batch, seed, direction=direction, step_sizes=self.step_sizes)
 
 
 class InternalCovariateShift(ProbeCallback):

@@ -9,21 +9,27 @@ from bnkit.callbacks.base import Callback
 class TensorBoard(Callback):
     """Writes records, learning rate and speed as scalars; `write` takes the records.
 
+    Of the records of training steps, one of `every`; those of probes, all.
+
     The landscape appears as the lower and upper edge of its bands, internal covariate shift as
     one curve for each layer.
 
     Args:
         directory: Where the event files go.
+        every: Steps between two training records that are written.
     """
 
     part = "records"
 
-    def __init__(self, directory):
+    def __init__(self, directory, every=1):
         super().__init__()
+        self._every = every
         self._writer = tf.summary.create_file_writer(str(directory))
 
     def write(self, record):
         """Writes one record, a dict with `step` and `kind`."""
+        if record["kind"] == "train" and record["step"] % self._every:
+            return
         scalars = _SCALARS[record["kind"]](record)
         with self._writer.as_default(step=record["step"]):
             for name, value in scalars.items():
@@ -60,11 +66,12 @@ def _plain(record):
 
 def _landscape(record):
     bands = {"loss": record["losses"], "gradient_distance": record["gradient_distances"]}
+    group = record["kind"] + (f"_{record['direction']}" if "direction" in record else "")
     return {
-        f"landscape/{name}_{edge}": choose(values)
+        f"{group}/{name}_{edge}": choose(values)
         for name, values in bands.items()
         for edge, choose in (("lower", np.min), ("upper", np.max))
-    } | {f"landscape/{name}": record[name] for name in ("loss", "gradient_norm", "smoothness")}
+    } | {f"{group}/{name}": record[name] for name in ("loss", "gradient_norm", "smoothness")}
 
 
 def _ics(record):
@@ -75,4 +82,10 @@ def _ics(record):
     }
 
 
-_SCALARS = {"train": _plain, "eval": _plain, "landscape": _landscape, "ics": _ics}
+_SCALARS = {
+    "train": _plain,
+    "eval": _plain,
+    "landscape": _landscape,
+    "random_landscape": _landscape,
+    "ics": _ics,
+}

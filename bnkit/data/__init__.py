@@ -2,10 +2,11 @@
 
 from bnkit.data.batches import Batches
 from bnkit.data.dataset import DataError, Dataset, Split
+from bnkit.data.gaussian import load_gaussian
 from bnkit.data.glyphs import load_glyphs
 from bnkit.data.images import load_images
 
-__all__ = ["Batches", "DataError", "Dataset", "Split", "load"]
+__all__ = ["Batches", "DataError", "Dataset", "Split", "load", "load_gaussian"]
 
 
 def load(name: str, *, data_dir: str | None = None, progress: bool = True) -> Dataset:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bnkit.data.dataset import Split
+from bnkit.data.dataset import Samples
 
 
 class Batches:
@@ -10,21 +10,22 @@ class Batches:
 
     The batch of a step is a function of the seed and the step alone, so a resumed run continues
     with the very batches that it would have seen, and no state has to be saved. Every epoch uses
-    a new permutation; the images left over at its end, fewer than a batch, are dropped.
+    a new permutation; the samples left over at its end, fewer than a batch, are dropped. A batch of
+    all samples is in their own order at every step.
 
     Args:
-        split: where the images come from.
-        batch_size: images in a batch, 1 to `len(split)`.
+        split: where the samples come from.
+        batch_size: samples in a batch, 1 to `len(split)`.
         seed: non-negative integer.
 
     Raises:
         ValueError: if `batch_size` or `seed` is out of range.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int):
+    def __init__(self, split: Samples, batch_size: int, seed: int):
         if not 1 <= batch_size <= len(split):
             raise ValueError(
-                f"batch_size must lie in 1 to {len(split)}, the number of images in the split. "
+                f"batch_size must lie in 1 to {len(split)}, the number of samples in the split. "
                 f"Received: batch_size={batch_size}"
             )
         if seed < 0:
@@ -36,7 +37,7 @@ class Batches:
         self._epoch, self._permutation = 0, self._permute(0)
 
     def indices(self, step: int) -> np.ndarray:
-        """The positions in the split, `[batch_size]`, of the images used at a step >= 0."""
+        """The positions in the split, `[batch_size]`, of the samples used at a step >= 0."""
         if step < 0:
             raise ValueError(f"step must not be negative. Received: step={step}")
         epoch, position = divmod(step, self.steps_per_epoch)
@@ -48,21 +49,29 @@ class Batches:
         """The batches of the steps `start <= step < stop`, in memory.
 
         Returns:
-            Images, uint8, `[stop - start, batch_size, height, width, channels]`, and labels,
-            int32, `[stop - start, batch_size]`.
+            Inputs and targets, `[stop - start, batch_size, ...]`, of the split's own types.
         """
         if not 0 <= start < stop:
             raise ValueError(
                 f"start and stop must satisfy 0 <= start < stop. Received: {start=}, {stop=}"
             )
+        batches = (stop - start, self.batch_size)
+        if self.batch_size == len(self.split):
+            return tuple(np.broadcast_to(a, (*batches, *a.shape[1:])) for a in self._arrays())
         chosen = np.concatenate([self.indices(step) for step in range(start, stop)])
         # Reading in file order turns random access to a memory-mapped split into one sweep.
         order = np.argsort(chosen, kind="stable")
-        images = np.empty([len(chosen), *self.split.x.shape[1:]], self.split.x.dtype)
-        images[order] = self.split.x[chosen[order]]
-        labels = np.asarray(self.split.y)[chosen]
-        batches = (stop - start, self.batch_size)
-        return images.reshape(*batches, *images.shape[1:]), labels.reshape(batches)
+        stacks = []
+        for array in self._arrays():
+            stack = np.empty([len(chosen), *array.shape[1:]], array.dtype)
+            stack[order] = array[chosen[order]]
+            stacks.append(stack.reshape(*batches, *array.shape[1:]))
+        return tuple(stacks)
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.split.x, self.split.y
 
     def _permute(self, epoch: int) -> np.ndarray:
+        if self.batch_size == len(self.split):
+            return np.arange(len(self.split))
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.split))

@@ -15,8 +15,19 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Labelled images, in memory or memory-mapped.
+class Samples:
+    """Inputs x and targets y, arrays `[n, ...]`, in memory or memory-mapped."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Split(Samples):
+    """Labelled images.
 
     Attributes:
         x: images, uint8, `[n, height, width, channels]`.
@@ -25,9 +36,6 @@ class Split:
     Raises:
         DataError: if a shape or a type differs from these, or if there are no images.
     """
-
-    x: np.ndarray
-    y: np.ndarray
 
     def __post_init__(self):
         if self.x.ndim != 4 or self.x.dtype != np.uint8 or 0 in self.x.shape:
@@ -40,9 +48,6 @@ class Split:
                 f"Labels must be an int32 array of shape {self.x.shape[:1]}, one per image. "
                 f"Received: {self.y.dtype} of shape {self.y.shape}"
             )
-
-    def __len__(self) -> int:
-        return len(self.y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +115,7 @@ class Dataset:
 def make_dataset(name: str, train: Split, test: Split, classes: int) -> Dataset:
     """Measures two splits, reading each array once, and puts them together as a `Dataset`."""
     mean, deviation = _channel_statistics(train.x)
-    return Dataset(name, train, test, classes, _fingerprint(train, test), mean, deviation)
+    return Dataset(name, train, test, classes, fingerprint(train, test), mean, deviation)
 
 
 def _channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -129,7 +134,8 @@ def _channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[fl
     return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
-def _fingerprint(train: Split, test: Split) -> str:
+def fingerprint(train: Samples, test: Samples) -> str:
+    """16 hex digits over shape, type and bytes of all four arrays."""
     digest = hashlib.sha256()
     for array in (train.x, train.y, test.x, test.y):
         digest.update(f"{array.shape} {array.dtype.str} ".encode())

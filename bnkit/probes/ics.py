@@ -51,14 +51,15 @@ def internal_covariate_shift(model, loss_fn, batch, next_weights, *, weights=Non
     current = objective.weights
     following = read(next_weights, model.trainable_variables, "next_weights")
     layers = stages(model)
-    _, gradient = objective.loss_and_gradient(current)
+    evaluate = objective.evaluator()
+    _, gradient = evaluate(current)
     mixed = list(current)
     l2, cosine, norms = [], [], []
     for i, layer in enumerate(layers):
         before = [gradient[p] for p in layer.positions]
         # Nothing comes before the first layer: its gradient is the same one. For the others, one
         # plain gradient each: a graph compiler shares what they have in common.
-        after = before if i == 0 else objective.loss_and_gradient(mixed, of=layer.positions)[1]
+        after = before if i == 0 else evaluate(mixed, of=layer.positions)[1]
         norm = tf.linalg.global_norm(before)
         l2.append(tf.linalg.global_norm([a - b for a, b in zip(after, before, strict=True)]))
         inner = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(after, before, strict=True)])

@@ -27,15 +27,29 @@ class Landscape(NamedTuple):
     smoothness: tf.Tensor
 
 
-def landscape(model, loss_fn, batch, step_sizes, direction="gradient", *, weights=None, state=None):
-    """Measures the landscape from `theta` down the gradient, on one batch.
+def landscape(
+    model,
+    loss_fn,
+    batch,
+    step_sizes,
+    direction="gradient",
+    *,
+    seed=None,
+    weights=None,
+    state=None,
+):
+    """Measures the landscape from `theta` along a direction d, on one batch.
+
+    That is down the gradient, `d = g`, or in a random one: Gaussian, scaled to the norm of g, so
+    that a step size means the same distance. In a random direction read d for g in `theta - s g`.
 
     Args:
         model: A built `keras.Model`; its weights and state stay as they are.
         loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
         batch: `(x, y)`.
         step_sizes: Sequence of `s > 0`: absolute, the same for all models to be compared.
-        direction: `"gradient"`.
+        direction: `"gradient"` or `"random"`.
+        seed: Two integers, or a tensor of them, that draw the random direction.
         weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
 
@@ -51,25 +65,30 @@ def landscape(model, loss_fn, batch, step_sizes, direction="gradient", *, weight
     >>> landscape(model, half_square, (np.ones((4, 1)), np.zeros(4)), [0.5, 1.0]).losses.numpy()
     array([0.5, 0. ], dtype=float32)
     """
-    if direction != "gradient":
-        raise ValueError(f"`direction` must be 'gradient'. Received: direction={direction!r}")
+    if direction not in ("gradient", "random"):
+        raise ValueError(
+            f"`direction` must be 'gradient' or 'random'. Received: direction={direction!r}"
+        )
+    if (direction == "random") != (seed is not None):
+        raise ValueError(
+            "A random direction needs a `seed`, and no other takes one. "
+            f"Received: direction={direction!r}, seed={seed!r}"
+        )
     step_sizes = [float(s) for s in step_sizes]
     if not step_sizes or not all(0 < s < float("inf") for s in step_sizes):
         raise ValueError(f"`step_sizes` must be finite and > 0. Received: step_sizes={step_sizes}")
     objective = Objective(model, loss_fn, batch, weights, state)
     theta = objective.weights
-    evaluate = objective.loss_and_gradient
-    if objective.replicas == 1 and not tf.executing_eagerly():
-        # Traced once for all points; replicas cannot exchange values in a function of its own.
-        evaluate = tf.function(evaluate, autograph=False)
+    evaluate = objective.evaluator()
     loss, gradient = evaluate(theta)
     gradient_norm = tf.linalg.global_norm(gradient)
+    towards = gradient if direction == "gradient" else _random(gradient, gradient_norm, seed)
     losses, distances = [], []
     before = gradient_norm
     for s in step_sizes:
         # One after the other: in a graph they would run, and take memory, all at once.
         with tf.control_dependencies([before]):
-            point = [w - s * g for w, g in zip(theta, gradient, strict=True)]
+            point = [w - s * d for w, d in zip(theta, towards, strict=True)]
             loss_there, gradient_there = evaluate(point)
             before = tf.linalg.global_norm(
                 [there - here for there, here in zip(gradient_there, gradient, strict=True)]
@@ -80,5 +99,16 @@ def landscape(model, loss_fn, batch, step_sizes, direction="gradient", *, weight
     ratios = distances / (tf.constant(step_sizes, gradient_norm.dtype) * gradient_norm)
     # Spelled out because a maximum may pass over a nan.
     undefined = tf.reduce_any(tf.math.is_nan(ratios))
-    smoothness = tf.where(undefined, float("nan"), tf.reduce_max(ratios))
+    smoothness = tf.where(undefined, tf.cast(float("nan"), ratios.dtype), tf.reduce_max(ratios))
     return Landscape(loss, gradient_norm, tf.stack(losses), distances, smoothness)
+
+
+def _random(gradient, norm, seed):
+    """A Gaussian direction of the gradient's shapes, scaled to the given norm."""
+    seeds = tf.random.experimental.stateless_split(seed, len(gradient))
+    drawn = [
+        tf.random.stateless_normal(tf.shape(g), seeds[i], dtype=g.dtype)
+        for i, g in enumerate(gradient)
+    ]
+    factor = norm / tf.linalg.global_norm(drawn)
+    return [factor * d for d in drawn]

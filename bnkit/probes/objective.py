@@ -67,6 +67,23 @@ class Objective:
         loss, *gradient = self._sum_over_replicas([loss, *map(tf.convert_to_tensor, gradient)])
         return loss, gradient
 
+    def evaluator(self):
+        """`loss_and_gradient` for use at many points, which a graph traces only once.
+
+        Replicas exchange values in it, which does not work in a function of its own; and eagerly
+        tracing costs more than it saves.
+        """
+        if self.replicas > 1 or tf.executing_eagerly():
+            return self.loss_and_gradient
+        traced = tf.function(lambda weights: self.loss_and_gradient(weights), autograph=False)
+
+        def loss_and_gradient(weights, of=None):
+            # All of it: what nobody uses is pruned from the graph.
+            loss, gradient = traced(weights)
+            return loss, gradient if of is None else [gradient[i] for i in of]
+
+        return loss_and_gradient
+
     def _replica_loss(self, weights):
         outputs, _ = self._model.stateless_call(weights, self._state, self._x, training=True)
         return replica_loss(self._loss_fn, self._y, outputs, self.replicas)

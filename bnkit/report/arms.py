@@ -45,28 +45,29 @@ def norms(frame):
     return sorted(frame["norm"].unique(), key=style.rank)
 
 
-def curves(frame, value, keys=(), window=1, log=False):
+def curves(frame, value, keys=(), window=1, log=False, x="step"):
     """What is drawn of `value` against the step: a curve per run, and one per arm.
 
     Args:
-      frame: with `condition, norm, run, seed, step`, `value` and `keys`.
+      frame: with `condition, norm, run, seed`, `x`, `value` and `keys`.
       value: name of the column to draw.
       keys: further columns that tell curves apart, such as the layer.
       window: the curve of an arm is over running means of this many steps (this one and those
         before it); the curves of the runs are never smoothed.
       log: average logarithms, over steps and over runs, as befits a logarithmic axis (geometric
         mean).
+      x: name of the column that `value` is drawn against.
 
     Returns:
-      `condition, norm, keys, run, seed, series, step, value, low, high, runs`; `series` is "run" or
+      `condition, norm, keys, run, seed, series, x, value, low, high, runs`; `series` is "run" or
       "mean". `low, high` bound the 95 % interval (Student's t) of the mean over `runs` runs. An arm
       has a mean only at steps where all its runs have a finite value, so that a run that ends
       early shows as the end of the mean and not as a jump. A run alone is its own mean, and is
       not repeated as "run" unless smoothed.
     """
     arm = ["condition", "norm", *keys]
-    raw = frame[[*arm, "run", "seed", "step"]].assign(value=frame[value].astype(float))
-    raw = raw.sort_values([*arm, "run", "step"], kind="stable")
+    raw = frame[[*arm, "run", "seed", x]].assign(value=frame[value].astype(float))
+    raw = raw.sort_values([*arm, "run", x], kind="stable")
     smooth = raw
     if log:
         # 0 has no place on a logarithmic axis.
@@ -74,22 +75,23 @@ def curves(frame, value, keys=(), window=1, log=False):
     if window > 1:
         by_run = smooth.groupby([*arm, "run"], observed=True, sort=False)["value"]
         smooth = smooth.assign(value=by_run.transform(lambda one: _running_mean(one, window)))
-    mean = _over_runs(smooth, arm)
+    mean = _over_runs(smooth, arm, x)
     if log:
         mean[["value", "low", "high"]] = 10.0 ** mean[["value", "low", "high"]]
     many = raw.groupby(arm, observed=True)["run"].transform("nunique") > 1
     shown = raw if window > 1 else raw[many]
     series = [shown.assign(series="run"), mean.assign(series="mean")]
     table = pandas.concat([one for one in series if len(one)] or series[:1], ignore_index=True)
-    columns = [*arm, "run", "seed", "series", "step", "value", "low", "high", "runs"]
+    columns = [*arm, "run", "seed", "series", x, "value", "low", "high", "runs"]
     return table.reindex(columns=columns)
 
 
 def bands(landscape, value, line=None):
     """Smallest and largest `value` over the step sizes, at every probed step of every arm.
 
-    A value that is not a number counts as unbounded: the band goes up to infinity. Of several runs
-    the means of their smallest and of their largest values, at steps where all have been probed.
+    Over the directions, too, where several have been measured at a step. A value that is not a
+    number counts as unbounded: the band goes up to infinity. Of several runs the means of their
+    smallest and of their largest values, at steps where all have been probed.
 
     Returns:
       `condition, norm, step, low, high, runs`, and `line` where a column is named for it.
@@ -112,6 +114,17 @@ def bands(landscape, value, line=None):
     return table.rename(columns={"line": line}) if line else table
 
 
+def largest_smoothness(landscape):
+    """One row per run and probed step: the one of the direction with the largest `smoothness`.
+
+    Smoothness that is not a number for the sake of a gradient that is none counts as unbounded.
+    """
+    lost = landscape["smoothness"].isna() & landscape["gradient_distance"].isna()
+    values = landscape.assign(smoothness=landscape["smoothness"].mask(lost, numpy.inf))
+    ordered = values.sort_values("smoothness", ascending=False, kind="stable")
+    return ordered.drop_duplicates(ordered.columns.intersection(["study", "run", "step"]))
+
+
 def ends(frame, value, log=False):
     """Last finite `value` of every run that diverged: `condition, norm, run, step, value`.
 
@@ -130,12 +143,12 @@ def _running_mean(values, window):
     return values.rolling(window, min_periods=1).mean()
 
 
-def _over_runs(frame, arm):
+def _over_runs(frame, arm, x):
     values = frame["value"]
     frame = frame.assign(value=values.where(numpy.isfinite(values)))
     members = frame.groupby(arm, observed=True)["run"].nunique().rename("members")
     statistics = (
-        frame.groupby([*arm, "step"], observed=True)["value"]
+        frame.groupby([*arm, x], observed=True)["value"]
         .agg(value="mean", deviation="std", runs="count")
         .reset_index()
         .merge(members.reset_index(), on=arm)
@@ -148,10 +161,10 @@ def _over_runs(frame, arm):
     for name, bound in (("low", -half), ("high", half)):
         statistics[name] = statistics["value"] + bound
     # An infinite value has no place in a mean, but it must not vanish from the figure either.
-    infinite = frame.assign(infinite=numpy.isposinf(values)).groupby([*arm, "step"], observed=True)
+    infinite = frame.assign(infinite=numpy.isposinf(values)).groupby([*arm, x], observed=True)
     infinite = infinite["infinite"].any().reset_index(drop=True)
     statistics["value"] = statistics["value"].mask(infinite, numpy.inf)
-    return statistics[[*arm, "step", "value", "low", "high", "runs"]]
+    return statistics[[*arm, x, "value", "low", "high", "runs"]]
 
 
 def _setting(name, value):

@@ -16,16 +16,18 @@ PAGE_WIDTH = 6.8
 TITLE_HEIGHT = 0.2
 LINE_HEIGHT = 0.165
 MARGIN = 0.06
+# Above the end of every axis: where an area without an upper end is drawn to.
+BEYOND = 1e200
 # Mean width of a character of 8 point DejaVu Sans, in inches.
 CHARACTER = 0.0665
-DASHES = (4, 2)
+DASHED = {"color": style.INK, "linewidth": 0.9, "dashes": (4, 2)}
 
 
 class Canvas:
     """Panels of one size in rows, with room for what stands above and below them.
 
-    `axes[row, column]` are the panels. Everything has its place in inches, so that no label is
-    clipped and figures of one report have the same proportions.
+    `axes[row, column]` are the panels; `share_y` is matplotlib's `sharey`. Everything has its place
+    in inches, so that no label is clipped and figures of one report have the same proportions.
     """
 
     def __init__(
@@ -78,15 +80,15 @@ class Canvas:
         room = self.figure.get_figwidth() / self.axes.shape[1] - 0.5
         axes.set_title("\n".join(wrap(title.split(), room / CHARACTER)), loc="left")
 
-    def label_steps(self):
-        """Label the step axis of the lowest panel of every column; panels without data go."""
+    def label_x(self, text):
+        """Label the x axis of the lowest panel of every column; panels without data go."""
         for column in self.axes.T:
             used = [axes for axes in column if axes.has_data()]
             for axes in set(column) - set(used):
                 axes.set_axis_off()
             for axes in used[-1:]:
                 axes.xaxis.set_tick_params(labelbottom=True)
-                axes.set_xlabel("step")
+                axes.set_xlabel(text)
 
 
 def message(title, text):
@@ -102,17 +104,10 @@ def line(axes, steps, values, **look):
     """A line: a gap where a value is not finite, an arrow at the top where it is infinite."""
     steps, values = numpy.asarray(steps, dtype=float), numpy.asarray(values, dtype=float)
     finite = numpy.isfinite(values)
-    if finite.any():
-        # seaborn joins points across missing ones: one unit per unbroken stretch keeps the gap.
-        seaborn.lineplot(
-            x=steps[finite],
-            y=values[finite],
-            units=numpy.cumsum(~finite)[finite],
-            estimator=None,
-            ax=axes,
-            legend=False,
-            **look,
-        )
+    breaks = numpy.flatnonzero(numpy.diff(finite)) + 1
+    for stretch in numpy.split(numpy.arange(len(steps)), breaks):
+        if finite[stretch].any():
+            axes.plot(steps[stretch], values[stretch], **look)
     arrows(axes, steps[numpy.isposinf(values)], look["color"])
 
 
@@ -120,7 +115,8 @@ def band(axes, steps, low, high, colour, **look):
     """The area from `low` to `high`; where it has no upper end it leaves the panel at the top."""
     low, high = numpy.asarray(low, dtype=float), numpy.asarray(high, dtype=float)
     steps = numpy.asarray(steps, dtype=float)
-    axes.fill_between(steps, low, high, where=~numpy.isposinf(high), color=colour, **look)
+    ends = numpy.clip([low, high], None, BEYOND)
+    axes.fill_between(steps, *ends, color=colour, **look)
     arrows(axes, steps[numpy.isposinf(high)], colour)
 
 
@@ -167,23 +163,39 @@ def value_axis(axes, values, log):
     if not len(values):
         return
     low, high = float(values.min()), float(values.max())
-    if not log:
-        room = 0.05 * (high - low) or 0.5
-        axes.set_ylim(low - room, high + room)
-        axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick))
+    if log:
+        # A flat curve would get an axis without a single round number on it.
+        low = min(low, high / 1.5)
+        room = max(1.12, (high / low) ** 0.04)
+        axes.set_yscale("log")
+        axes.set_ylim(low / room, high * room)
+        _label_log(axes.yaxis, most=7)
         return
-    # A flat curve would get an axis without a single round number on it.
-    low, high = min(low, high / 1.5) / 1.12, high * 1.12
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    decades = numpy.log10(high / low)
-    # Ticks between the labels are for axes labelled by the decade; else they only cost time.
-    if decades < 2.6:
-        axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    multiples = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.6 else (1,)
-    axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=multiples, numticks=7))
+    room = 0.05 * (high - low) or 0.5
+    axes.set_ylim(low - room, high + room)
     axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick))
-    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+
+
+def size_axis(axes, sizes):
+    """Logarithmic, from the smallest to the largest step size."""
+    low, high = float(sizes.min()), float(sizes.max())
+    axes.set_xscale("log")
+    # One size alone needs room around it.
+    axes.set_xlim((low, high) if low < high else (low / 2, high * 2))
+    _label_log(axes.xaxis, most=5)
+
+
+def _label_log(axis, most):
+    """At most about `most` labels at round numbers."""
+    low, high = axis.get_view_interval()
+    decades = numpy.log10(high / low)
+    # Ticks between the labels are for axes with every decade labelled; else they only cost time.
+    if not 2.6 <= decades < most - 1:
+        axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    multiples = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.6 else (1,)
+    axis.set_major_locator(matplotlib.ticker.LogLocator(subs=multiples, numticks=most))
+    axis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick))
+    axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
 def wrap(words, limit):
@@ -232,9 +244,9 @@ def _tick(value, _):
     return f"${text}$" if "^" in text else text
 
 
-def line_handle(label, colour, **look):
+def line_handle(label, **look):
     """Legend entry of a line."""
-    return matplotlib.lines.Line2D([], [], color=colour, label=label, **look)
+    return matplotlib.lines.Line2D([], [], label=label, **look)
 
 
 def patch_handle(label, colour, **look):
@@ -244,4 +256,4 @@ def patch_handle(label, colour, **look):
 
 def norm_handles(norms):
     """Legend entries of the normalisations."""
-    return [line_handle(style.label(norm), style.colour(norm), linewidth=2) for norm in norms]
+    return [line_handle(style.label(norm), color=style.colour(norm), linewidth=2) for norm in norms]

@@ -103,29 +103,29 @@ def _figure(title, train, evaluation, value, formula):
             else:
                 axes.set_ylim(0, 1.02)
                 axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
-        page.label_steps()
+        page.label_x("step")
         return page.figure
 
 
-def draw(axes, table, marker=None):
+def draw(axes, table, marker=None, x="step"):
     """The curves of one panel: runs light, the mean of an arm strong, its interval as an area."""
     for norm in arms.norms(table):
         colour = style.colour(norm)
         arm = table[table["norm"] == norm]
         for _, run in arm[arm["series"] == "run"].groupby("run"):
-            canvas.line(axes, run["step"], run["value"], color=colour, linewidth=0.6, alpha=0.4)
+            canvas.line(axes, run[x], run["value"], color=colour, linewidth=0.6, alpha=0.4)
         mean = arm[arm["series"] == "mean"]
         known = mean[numpy.isfinite(mean["low"]) & numpy.isfinite(mean["high"])]
         if len(known):
             axes.fill_between(
-                mean["step"], mean["low"], mean["high"], color=colour, alpha=0.14, linewidth=0
+                mean[x], mean["low"], mean["high"], color=colour, alpha=0.14, linewidth=0
             )
         look = (
             {"marker": marker, "markersize": 3.2, "markeredgewidth": 0, "clip_on": False}
             if marker
             else {}
         )
-        canvas.line(axes, mean["step"], mean["value"], color=colour, linewidth=1.4, **look)
+        canvas.line(axes, mean[x], mean["value"], color=colour, linewidth=1.4, **look)
 
 
 def mean_label(table):
@@ -137,13 +137,30 @@ def mean_label(table):
     return f"mean of {runs} runs, 95 % interval"
 
 
+def run_handles(table):
+    """Legend entries of the runs that a mean is over, and of its interval."""
+    interval = _interval_handles(table)
+    return [_thin_handle("each run"), *interval] if interval else []
+
+
+def diverged_handle():
+    """Legend entry of the end of a run that diverged."""
+    return canvas.line_handle("diverged", color=style.QUIET, marker="X", linestyle="none")
+
+
 def _handles(table, diverged):
     handles = canvas.norm_handles(arms.norms(table))
-    grey = style.QUIET
-    handles.append(canvas.line_handle("every step", grey, linewidth=0.6, alpha=0.6))
-    handles.append(canvas.line_handle(f"running mean, {WINDOW} steps", grey, linewidth=1.4))
-    if mean_label(table):
-        handles.append(canvas.patch_handle(mean_label(table), grey, alpha=0.3))
+    mean = canvas.line_handle(f"running mean, {WINDOW} steps", color=style.QUIET, linewidth=1.4)
+    handles += [_thin_handle("every step"), mean, *_interval_handles(table)]
     if len(diverged):
-        handles.append(canvas.line_handle("diverged", grey, marker="X", linestyle="none"))
+        handles.append(diverged_handle())
     return handles
+
+
+def _thin_handle(label):
+    return canvas.line_handle(label, color=style.QUIET, linewidth=0.6, alpha=0.6)
+
+
+def _interval_handles(table):
+    label = mean_label(table)
+    return [canvas.patch_handle(label, style.QUIET, alpha=0.3)] * bool(label)

@@ -8,18 +8,20 @@ import pandas
 
 FORMAT = 1
 NON_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+_LANDSCAPE = (
+    "loss",
+    "gradient_norm",
+    "smoothness",
+    "step_size",
+    "loss_after_step",
+    "gradient_distance",
+)
 # The numeric fields of the kinds that figures are drawn from: an empty frame has them too.
 FIELDS = {
     "train": ("loss", "accuracy"),
     "eval": ("loss", "accuracy"),
-    "landscape": (
-        "loss",
-        "gradient_norm",
-        "smoothness",
-        "step_size",
-        "loss_after_step",
-        "gradient_distance",
-    ),
+    "landscape": _LANDSCAPE,
+    "random_landscape": (*_LANDSCAPE, "direction"),
     "ics": ("l2", "cosine", "gradient_norm"),
 }
 # A list field of a record holds one value per step size or layer; a row of a tidy frame holds one.
@@ -64,21 +66,33 @@ class Run:
         """done, running, interrupted, diverged or failed; "unknown" without a status.json."""
         return self.status.get("status", "unknown")
 
+    @property
+    def classes(self):
+        """Number of classes of the data; None where it is a regression, or not known yet."""
+        return self.description.get("data", {}).get("classes")
+
+    @property
+    def is_regression(self):
+        """Whether there is nothing to classify, and so no accuracy."""
+        return "classes" in self.description.get("data", {}) and self.classes is None
+
 
 def load_runs(path, kind):
     """Records of one kind under `path`, one row per record, as a tidy DataFrame.
 
     Args:
       path: a run directory, a study directory, or the directory of studies.
-      kind: "train", "eval", "landscape", "ics", or any other kind that a probe has recorded.
+      kind: "train", "eval", "landscape", "random_landscape", "ics", or any other kind that a probe
+        has recorded.
 
     Returns:
       A frame with the columns `study, run, status`, every setting (list settings as tuples), `step`
       and the fields of the record. Lists are exploded together: `landscape` has one row per step
       size (`step_size, loss_after_step, gradient_distance`, with `loss, gradient_norm, smoothness`
-      repeated), `ics` one per weight layer (`layer, l2, cosine, gradient_norm`). Lists of unequal
-      length stay lists in a kind not named here. "nan" and "inf" are real floats. No record of
-      that kind: no rows, the same columns. A field named like a setting is prefixed by its kind.
+      repeated), `random_landscape` the same for every `direction`, `ics` one per weight layer
+      (`layer, l2, cosine, gradient_norm`). Lists of unequal length stay lists in a kind not named
+      here. "nan" and "inf" are real floats. No record of that kind: no rows, the same columns. A
+      field named like a setting is prefixed by its kind.
 
     Raises:
       ReportError: nothing at `path`, no runs below it, or a damaged file (named, with the line).

@@ -1,4 +1,4 @@
-"""The landscape along the gradient (Santurkar et al. 2018, Fig 4 and 10)."""
+"""The landscape along the gradient, or any direction (Santurkar et al. 2018, Fig 4 and 10)."""
 
 import dataclasses
 
@@ -15,27 +15,56 @@ LOG_FROM = 10
 TITLE_LABEL = 20
 
 
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """What the records were measured along: in words, its symbol in formulas, and its definition.
+
+    Attributes:
+      has_plateau: whether gradient descent settles where the smoothness in this direction is 2/lr.
+    """
+
+    words: str
+    symbol: str
+    definition: str = ""
+    has_plateau: bool = False
+
+    @property
+    def change(self):
+        """The change of the gradient, in mathtext without the dollar signs."""
+        return rf"\|\nabla L(\theta - s\,{self.symbol}) - g\|_2"
+
+
+GRADIENT = Direction("the gradient", "g", has_plateau=True)
+RANDOM = Direction("random directions", "d", r"$d$: Gaussian, with $\|d\|_2 = \|g\|_2$;")
+
+
 def loss_band_data(landscape):
     """What `loss_band` draws: `condition, norm, step, low, high, loss, runs` (`arms.bands`)."""
     return arms.bands(arms.with_condition(landscape), "loss_after_step", "loss")
 
 
-def loss_band(landscape):
-    r"""Range of the loss along the gradient, `L(theta - s g)` over s, at every probed step.
+def loss_band(landscape, direction=GRADIENT):
+    r"""Range of the loss along a direction, `L(theta - s g)` over s, at every probed step.
 
     Args:
-      landscape: records of kind "landscape", as from `load_runs`.
+      landscape: records of kind "landscape", as from `load_runs`, or of kind "random_landscape":
+        then the range is over s and over the directions of a step.
+      direction: what `landscape` was measured along.
 
     Returns:
       A matplotlib Figure: filled from the smallest to the largest loss, with a line at `L(theta)`;
       the y axis is logarithmic and shared.
     """
     return _bands(
-        "Range of the loss along the gradient",
+        f"Range of the loss along {direction.words}",
         landscape,
         loss_band_data(landscape),
         "loss",
-        [r"Area: smallest to largest $L(\theta - s\,g)$,", r"line: $L(\theta)$;"],
+        [
+            rf"Area: smallest to largest $L(\theta - s\,{direction.symbol})$,",
+            r"line: $L(\theta)$;",
+            *_definition(landscape, direction),
+        ],
         line="loss",
     )
 
@@ -45,26 +74,32 @@ def gradient_predictiveness_data(landscape):
     return arms.bands(arms.with_condition(landscape), "gradient_distance")
 
 
-def gradient_predictiveness(landscape):
+def gradient_predictiveness(landscape, direction=GRADIENT):
     r"""Range of `||grad L(theta - s g) - g||` over s, at every probed step.
 
     Args and result as for `loss_band`.
     """
+    along = "itself" if direction == GRADIENT else direction.words
     return _bands(
-        "Change of the gradient along itself",
+        f"Change of the gradient along {along}",
         landscape,
         gradient_predictiveness_data(landscape),
         r"$\ell_2$ distance of gradients",
-        ["Area: smallest to largest", r"$\|\nabla L(\theta - s\,g) - g\|_2$;"],
+        ["Area: smallest to largest", f"${direction.change}$;", *_definition(landscape, direction)],
     )
 
 
-def smoothness_data(landscape):
-    """What `smoothness` draws: the columns of `arms.curves`, and a row of series "2/lr" per lr."""
+def smoothness_data(landscape, direction=GRADIENT):
+    """What `smoothness` draws: the columns of `arms.curves`, and a row of series "2/lr" per lr.
+
+    The smoothness of a step is that of `arms.largest_smoothness`.
+    """
     conditions = arms.with_condition(landscape)
-    values = conditions.drop_duplicates(["condition", "norm", "run", "step"])
+    values = arms.largest_smoothness(conditions)
     table = arms.curves(values, "smoothness", log=_spans(values["smoothness"]))
-    levels = values[["condition", "lr"]].drop_duplicates()
+    if not direction.has_plateau:
+        return table
+    levels = conditions[["condition", "lr"]].drop_duplicates()
     levels = pandas.DataFrame(
         {"condition": levels["condition"], "series": "2/lr", "value": 2 / levels["lr"]}
     )
@@ -73,18 +108,18 @@ def smoothness_data(landscape):
     return pandas.concat([table, levels.reindex(columns=table.columns)], ignore_index=True)
 
 
-def smoothness(landscape):
-    r"""Effective beta-smoothness along the gradient, with the plateau `2 / lr` as a dashed line.
+def smoothness(landscape, direction=GRADIENT):
+    r"""Effective beta-smoothness; along the gradient with the plateau `2 / lr` as a dashed line.
 
     Args:
-      landscape: records of kind "landscape", as from `load_runs`.
+      landscape, direction: as for `loss_band`.
 
     Returns:
       A matplotlib Figure; the y axis is logarithmic where values span a factor of ten or more.
     """
-    title = r"Effective $\beta$-smoothness along the gradient"
+    title = rf"Effective $\beta$-smoothness along {direction.words}"
     with matplotlib.rc_context(style.RC):
-        table = smoothness_data(landscape)
+        table = smoothness_data(landscape, direction)
         measured = table[table["series"] != "2/lr"]
         if not numpy.isfinite(measured["value"]).any():
             return canvas.message(title, "No finite smoothness has been recorded.")
@@ -94,18 +129,14 @@ def smoothness(landscape):
             f"${canvas.number(one)}$"
             for one in table.loc[table["series"] == "2/lr", "value"].unique()
         ]
-        handles.append(
-            canvas.line_handle(
-                f"2/lr = {', '.join(plateaus)}", style.INK, linewidth=0.9, dashes=canvas.DASHES
-            )
-        )
-        if curves.mean_label(measured):
-            handles += [
-                canvas.line_handle("each run", style.QUIET, linewidth=0.6, alpha=0.6),
-                canvas.patch_handle(curves.mean_label(measured), style.QUIET, alpha=0.3),
-            ]
+        if plateaus:
+            handles.append(canvas.line_handle(f"2/lr = {', '.join(plateaus)}", **canvas.DASHED))
+        handles += curves.run_handles(measured)
+        over = "s" if direction == GRADIENT else "s,d"
         footer = [
-            r"$\mathrm{max}_s \;\|\nabla L(\theta - s\,g) - g\|_2 \,/\, (s\,\|g\|_2)$,",
+            rf"$\mathrm{{max}}_{{{over}}} \;{direction.change}"
+            rf" \,/\, (s\,\|{direction.symbol}\|_2)$;",
+            *_definition(landscape, direction),
             *step_sizes(landscape),
         ]
         panels = _panels(measured)
@@ -116,12 +147,12 @@ def smoothness(landscape):
             curves.draw(axes, panel.of(measured))
             levels = table[(table["series"] == "2/lr") & (table["condition"] == panel.condition)]
             for level in levels["value"]:
-                axes.axhline(level, color=style.INK, linewidth=0.9, dashes=canvas.DASHES)
+                axes.axhline(level, **canvas.DASHED)
             _crosses(axes, panel.of(diverged), "smoothness")
             _finish(page, axes, panel, table, [table["value"]], _spans(measured["value"]))
         for axes in page.axes[:, 0]:
             axes.set_ylabel(r"effective $\beta$")
-        page.label_steps()
+        page.label_x("step")
         return page.figure
 
 
@@ -138,6 +169,14 @@ def step_sizes(landscape):
     if len(grids) > 1:
         return ["step sizes differ between runs:", *phrases]
     return phrases
+
+
+def _definition(landscape, direction):
+    """What d is, and over how many of them at a step the extremes are taken."""
+    if direction == GRADIENT:
+        return []
+    most = landscape.groupby(["run", "step"])["direction"].nunique().max()
+    return [direction.definition, f"{most:g} at each step;"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +243,7 @@ def _bands(title, landscape, table, label, formula, line=None):
             _finish(page, axes, panel, table, drawn, log=True)
         for axes in page.axes[:, 0]:
             axes.set_ylabel(label)
-        page.label_steps()
+        page.label_x("step")
         return page.figure
 
 
@@ -222,7 +261,7 @@ def _spans(values):
 def _handles(table, diverged):
     handles = canvas.norm_handles(arms.norms(table))
     if len(diverged):
-        handles.append(canvas.line_handle("diverged", style.QUIET, marker="X", linestyle="none"))
+        handles.append(curves.diverged_handle())
     return handles
 
 

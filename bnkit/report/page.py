@@ -11,6 +11,8 @@ import shlex
 import jinja2
 import matplotlib
 import numpy
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
 from bnkit.report import canvas, frames, style, summary
 from bnkit.report.figures import FIGURES
@@ -41,7 +43,7 @@ def write_report(path, directory):
     tables = {kind: frames.frame(runs, kind) for kind in frames.FIELDS}
     tables["seconds"] = frames.seconds_frame(runs)
     drawn, left_out = [], []
-    for entry in FIGURES:
+    for entry in (entry for entry in FIGURES if entry.applies(runs)):
         kind = entry.missing(tables)
         if kind:
             left_out.append({"title": entry.title, "kind": kind, "column": entry.needs[kind]})
@@ -56,10 +58,12 @@ def _draw(entry, tables, directory):
     figure = entry.draw(*tables)
     files = {"png": io.BytesIO(), "pdf": io.BytesIO()}
     with matplotlib.rc_context(style.RC):
-        figure.savefig(files["png"], dpi=DOTS_PER_INCH, metadata={"Software": None})
+        # Not `savefig`: it goes through everything twice, which takes as long as the rest.
+        figure.set_dpi(DOTS_PER_INCH)
+        FigureCanvasAgg(figure).print_png(files["png"], metadata={"Software": None})
         # The panels have their places now: finding them again takes as long as drawing.
         figure.set_layout_engine("none")
-        figure.savefig(files["pdf"], format="pdf", metadata={"CreationDate": None})
+        FigureCanvasPdf(figure).print_pdf(files["pdf"], metadata={"CreationDate": None})
     csv = entry.data(*tables).to_csv(index=False)
     for suffix, content in (*((s, f.getvalue()) for s, f in files.items()), ("csv", csv.encode())):
         _write(directory / "figures" / f"{entry.name}.{suffix}", content)
@@ -101,6 +105,8 @@ def _render(runs, drawn, left_out):
         subtitle=_subtitle(runs, heads),
         heads=heads,
         several=len(runs) > 1,
+        classify=not all(head["is_regression"] for head in heads),
+        regress=any(head["is_regression"] for head in heads),
         studies=len({run.study for run in runs}) > 1,
         warnings=summary.warnings(heads),
         figures=drawn,

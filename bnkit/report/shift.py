@@ -30,7 +30,7 @@ def covariate_shift(ics, layers=None):
     Args:
       ics: records of kind "ics", as from `load_runs`.
       layers: names of the layers to show; by default the second (the first that can shift at all)
-        and those of Fig 3: 5 and 10, or 9 and 17 of a network with 20 or more.
+        and those of Fig 3, 5 and 10; of a network with 17 or more, 9 and 17.
 
     Returns:
       A matplotlib Figure: a row per condition and layer, with a panel for each quantity.
@@ -46,10 +46,7 @@ def covariate_shift(ics, layers=None):
         layers = _chosen(numbers, layers)
         table = covariate_shift_data(ics, layers)
         rows = [(one, layer) for one in table["condition"].cat.categories for layer in layers]
-        handles = canvas.norm_handles(arms.norms(table))
-        if curves.mean_label(table):
-            handles.append(canvas.line_handle("each run", style.QUIET, linewidth=0.6, alpha=0.6))
-            handles.append(canvas.patch_handle(curves.mean_label(table), style.QUIET, alpha=0.3))
+        handles = canvas.norm_handles(arms.norms(table)) + curves.run_handles(table)
         footer = [
             "$G_i$: gradient of layer $i$'s weights at step $t$;",
             "$G'_i$: the same with layers $1 .. i-1$ as they are after the update;",
@@ -74,7 +71,7 @@ def covariate_shift(ics, layers=None):
                     axes.set_yticks([])
                     text = "0 by definition:\nno layer before it moves"
                     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
-        page.label_steps()
+        page.label_x("step")
         return page.figure
 
 
@@ -92,8 +89,8 @@ def _chosen(numbers, layers):
             raise ReportError(f"layers {unknown} have not been measured; there are {names}")
         return list(layers)
     count = len(names)
-    if count >= 20:
-        chosen = (2, 9, 17)
+    if count >= 17:
+        chosen = (9, 17)
     elif count >= 10:
         chosen = (2, 5, 10)
     else:

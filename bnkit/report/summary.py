@@ -2,7 +2,7 @@
 
 import numpy
 
-from bnkit.report import frames, style
+from bnkit.report import arms, frames, style
 
 LAST = 50
 EARLY = 100
@@ -14,24 +14,33 @@ FLAT = "a flat landscape of an arm that does not train says nothing"
 def headlines(runs):
     """One dict per run, in the order of the figures: identity, status and headline numbers.
 
-    `accuracy` and `loss` are means over the last 50 training steps, `test` is the last evaluation,
-    `early` and `peak` the largest effective smoothness in the first 100 steps and after them,
-    `width` the median over the probed steps of max - min of the loss along the gradient.
-    A number that was not recorded is nan.
+    `accuracy` and `loss` are means over the last 50 training steps, `test` and `test_loss` are the
+    accuracy and the loss of the last evaluation, `early` and `peak` the largest effective
+    smoothness in the first 100 steps and after them, `width` the median over the probed steps of
+    max - min of the loss along the gradient. A number that was not recorded is nan.
     """
     ordered = sorted(runs, key=lambda run: (*style.rank(_of(run, "norm")), run.study, run.name))
     return [_headline(run) for run in ordered]
 
 
 def sentence(headline):
-    """One line on how a run came out, for the terminal; what was not recorded is left out."""
-    last = min(LAST, headline["steps"])
-    numbers = {
-        f"training accuracy {headline['accuracy']:.1%} (mean of the last {last} steps)": "accuracy",
-        f"test accuracy {headline['test']:.1%}": "test",
-        f"peak smoothness {headline['peak']:.3g} (after step {EARLY})": "peak",
-    }
-    known = [text for text, key in numbers.items() if not numpy.isnan(headline[key])]
+    """One line on how a run came out, for the terminal; what was not recorded is left out.
+
+    Losses stand in for accuracies where there are none.
+    """
+    mean = f"(mean of the last {min(LAST, headline['steps'])} steps)"
+    if numpy.isnan(headline["accuracy"]) and numpy.isnan(headline["test"]):
+        numbers = {
+            "loss": f"training loss {headline['loss']:.3g} {mean}",
+            "test_loss": f"test loss {headline['test_loss']:.3g}",
+        }
+    else:
+        numbers = {
+            "accuracy": f"training accuracy {headline['accuracy']:.1%} {mean}",
+            "test": f"test accuracy {headline['test']:.1%}",
+        }
+    numbers["peak"] = f"peak smoothness {headline['peak']:.3g} (after step {EARLY})"
+    known = [text for key, text in numbers.items() if not numpy.isnan(headline[key])]
     return f"{headline['run']} {headline['status']}: {', '.join(known) or 'nothing measured'}"
 
 
@@ -65,14 +74,13 @@ def _of(run, setting):
 def _headline(run):
     train = frames.frame([run], "train")
     landscape = frames.frame([run], "landscape")
-    evaluation = frames.frame([run], "eval")["accuracy"].dropna()
+    evaluation = frames.frame([run], "eval")
     last = train[train["step"] > train["step"].max() - LAST]
-    probed = landscape.drop_duplicates("step")
+    probed = arms.largest_smoothness(landscape)
     sizes = landscape.groupby("step")["loss_after_step"]
     # A loss that is no number is a loss without bound, as in the figure.
     highest = sizes.agg(lambda values: values.fillna(numpy.inf).max())
     accuracy = _mean(last["accuracy"])
-    classes = run.description.get("data", {}).get("classes")
     return {
         "study": run.study,
         "run": run.name,
@@ -85,14 +93,16 @@ def _headline(run):
         "steps": run.status.get("steps", len(train)),
         "accuracy": accuracy,
         "loss": _mean(last["loss"]),
-        "test": float(evaluation.iloc[-1]) if len(evaluation) else numpy.nan,
+        "test": _last(evaluation["accuracy"]),
+        "test_loss": _last(evaluation["loss"]),
         "early": float(probed.loc[probed["step"] < EARLY, "smoothness"].max()),
         "peak": float(probed.loc[probed["step"] >= EARLY, "smoothness"].max()),
         "width": _median(highest - sizes.min()),
-        "classes": classes,
+        "classes": run.classes,
+        "is_regression": run.is_regression,
         "never_trained": run.state in ("done", "diverged")
         and len(train) >= EARLY
-        and _at_chance(accuracy, classes),
+        and _at_chance(accuracy, run.classes),
     }
 
 
@@ -100,6 +110,11 @@ def _at_chance(accuracy, classes):
     if not classes or numpy.isnan(accuracy):
         return False
     return accuracy < 1 / classes + TRAINED * (1 - 1 / classes)
+
+
+def _last(values):
+    values = values.dropna()
+    return float(values.iloc[-1]) if len(values) else numpy.nan
 
 
 def _mean(values):

@@ -309,7 +309,7 @@ def test_mixed_precision_is_close_to_single(policy):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"direction": "random"}, "`direction` must be 'gradient'.*direction='random'"),
+        ({"direction": "up"}, "`direction` must be 'gradient' or 'random'.*direction='up'"),
         ({"step_sizes": []}, r"`step_sizes` must be finite and > 0.*step_sizes=\[\]"),
         ({"step_sizes": [0.1, 0.0]}, r"step_sizes=\[0\.1, 0\.0\]"),
         ({"step_sizes": [-0.1]}, r"step_sizes=\[-0\.1\]"),
@@ -323,3 +323,145 @@ def test_arguments_that_are_not_valid(options, message):
     arguments = {"step_sizes": STEP_SIZES, **options}
     with pytest.raises(ValueError, match=message):
         landscape(quadratic.model, half_mean_square, quadratic.batch, **arguments)
+
+
+class Sphere:
+    """`L(w) = ||w||^2 / 2` over two kernels: the gradient is w, and the Hessian the identity.
+
+    The inputs are the identity, so that each output is a weight, and all targets 0. The second
+    kernel is minus the first: with one draw for both, no direction would have a part along w.
+    """
+
+    def __init__(self, dtype="float64", dimension=6):
+        inputs = keras.Input((dimension,), dtype=dtype)
+        outputs = [
+            keras.layers.Dense(1, use_bias=False, dtype=dtype, name=name)(inputs)
+            for name in ("one", "two")
+        ]
+        self.model = keras.Model(inputs, keras.layers.Concatenate(dtype=dtype)(outputs))
+        half = np.random.default_rng(0).normal(size=(dimension, 1))
+        self.model.set_weights([half, -half])
+        self.dimension = 2 * dimension
+        self.square = 2 * (half**2).sum()
+        self.batch = (np.eye(dimension, dtype=dtype), np.zeros((dimension, 2), dtype))
+
+    def loss(self, y_true, y_pred):
+        return tf.reduce_sum(tf.square(y_pred)) / 2
+
+    def random(self, seed, step_sizes=(0.5, 1.0, 2.0)):
+        return landscape(self.model, self.loss, self.batch, step_sizes, "random", seed=seed)
+
+    def along(self, measured, step_sizes=(0.5, 1.0, 2.0)):
+        """`w.d / ||w||^2` from `L(w - s d) = ||w||^2 / 2 - s w.d + s^2 ||d||^2 / 2`, at each s."""
+        s = np.array(step_sizes)
+        inner = (self.square / 2 * (1 + s**2) - measured.losses.numpy()) / s
+        return inner / self.square
+
+
+def test_a_random_direction_is_as_long_as_the_gradient():
+    """Hessian 1: the gradient changes by as much as the weights, s times the norm of d."""
+    sphere = Sphere()
+    size = np.sqrt(sphere.square)
+    for seed in ([0, 0], [3, 7]):
+        actual = sphere.random(seed)
+        assert error(actual.loss, sphere.square / 2) < 1e-6
+        assert error(actual.gradient_norm, size) < 1e-12
+        assert error(actual.gradient_distances, size * np.array([0.5, 1.0, 2.0])) < 1e-12
+        assert error(actual.smoothness, 1) < 1e-12
+
+
+def test_all_step_sizes_go_along_one_random_direction():
+    """They agree on w.d, to the float32 of the losses; down the gradient it is all of it."""
+    sphere = Sphere()
+    along = sphere.along(sphere.random([0, 1]))
+    np.testing.assert_allclose(along, along[0], atol=1e-5)
+    assert 1e-3 < abs(along[0]) < 0.99
+    gradient = landscape(sphere.model, sphere.loss, sphere.batch, [0.5, 1.0, 2.0])
+    np.testing.assert_allclose(sphere.along(gradient), 1, atol=1e-5)
+
+
+def test_random_directions_follow_from_the_seed():
+    sphere = Sphere()
+    seeds = [[0, 0], [0, 1], [1, 0], [1, 1], [2**31 - 1, 5]]
+    measured = [sphere.random(seed).losses.numpy() for seed in seeds]
+    for seed, losses in zip(seeds, measured, strict=True):
+        np.testing.assert_array_equal(sphere.random(tf.constant(seed)).losses, losses)
+    first = [losses[0] for losses in measured]
+    assert len(set(first)) == len(seeds)
+    tf.random.set_seed(1)
+    np.testing.assert_array_equal(sphere.random([0, 0]).losses, measured[0])
+
+
+def test_random_directions_have_no_preference():
+    """Over n seeds the cosine c of w and d has mean 0 and mean square 1/N in N dimensions.
+
+    Both within four standard errors: c^2 has the variance `2 (N - 1) / (N^2 (N + 2))`.
+    """
+    sphere, draws = Sphere("float32"), 400
+    measure = tf.function(lambda seed: sphere.random(seed, [1.0]).losses, autograph=False)
+    losses = np.array([measure(tf.constant([0, i])).numpy()[0] for i in range(draws)])
+    cosines = 1 - losses / sphere.square
+    n = sphere.dimension
+    assert abs(cosines.mean()) < 4 / np.sqrt(n * draws)
+    spread = np.sqrt(2 * (n - 1) / (n**2 * (n + 2)) / draws)
+    assert abs((cosines**2).mean() - 1 / n) < 4 * spread
+    # They are draws of their own: neighbours are not alike.
+    correlation = np.corrcoef(cosines[:-1], cosines[1:])[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(draws)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_random_direction_in_a_function_is_the_eager_one(dtype):
+    sphere = Sphere(dtype)
+    in_graph = tf.function(lambda seed: sphere.random(seed), autograph=False)
+    for got, want in zip(in_graph(tf.constant([4, 2])), sphere.random([4, 2]), strict=True):
+        assert got.dtype == want.dtype
+        assert error(got, want) < 1e-5
+
+
+def test_replicas_go_along_the_same_random_direction(two_replicas, on_two_replicas):
+    """From different halves of the batch: one direction, and the losses of the global batch."""
+    x, y = images(shape=(4, 4, 2))
+    x[8:] = 2 * x[8:] + 1
+    options = {"step_sizes": [0.05, 0.4], "direction": "random", "seed": [2, 3]}
+    expected = landscape(convolutional([]), CROSS_ENTROPY, (x, y), **options)
+    with two_replicas.scope():
+        model = convolutional([])
+    results = on_two_replicas(lambda x, y: landscape(model, CROSS_ENTROPY, (x, y), **options), x, y)
+    for result in results:
+        for name, got, want in zip(expected._fields, result, expected, strict=True):
+            assert error(got, want) < 1e-4, name
+    other = landscape(convolutional([]), CROSS_ENTROPY, (x, y), **{**options, "seed": [2, 4]})
+    assert error(other.losses, expected.losses) > 1e-2
+
+
+def test_no_random_direction_is_scaled_to_a_gradient_of_zero():
+    model, loss_fn, batch = line(0.0, tf.square)
+    actual = landscape(model, loss_fn, batch, STEP_SIZES, "random", seed=[0, 0])
+    np.testing.assert_array_equal(actual.losses, np.zeros(3))
+    np.testing.assert_array_equal(actual.gradient_distances, np.zeros(3))
+    assert np.isnan(actual.smoothness)
+
+
+def test_a_random_direction_leaves_every_variable_bit_identical(variables_of_a_trained_model):
+    model, batch, snapshot = variables_of_a_trained_model
+    before = snapshot()
+    actual = landscape(model, CROSS_ENTROPY, batch, STEP_SIZES, "random", seed=[0, 0])
+    assert min(actual.gradient_distances) > 0
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"direction": "random"}, "needs a `seed`.*direction='random', seed=None"),
+        ({"direction": "gradient", "seed": [1, 2]}, r"direction='gradient', seed=\[1, 2\]"),
+        ({"seed": [1, 2]}, r"no other takes one.*direction='gradient', seed=\[1, 2\]"),
+        ({"direction": "up", "seed": [1, 2]}, "`direction` must be.*direction='up'"),
+        ({"direction": None}, "`direction` must be.*direction=None"),
+    ],
+)
+def test_a_seed_goes_with_a_random_direction(options, message):
+    quadratic = Quadratic()
+    with pytest.raises(ValueError, match=message):
+        landscape(quadratic.model, half_mean_square, quadratic.batch, STEP_SIZES, **options)

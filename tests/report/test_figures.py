@@ -5,9 +5,20 @@ import math
 import numpy
 import pandas
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bnkit.report import ReportError, arms, figures, frames, landscape, shift, style
+from bnkit.report import (
+    ReportError,
+    arms,
+    canvas,
+    figures,
+    frames,
+    landscape,
+    shift,
+    step_size,
+    style,
+)
 
 
 @pytest.fixture
@@ -55,6 +66,12 @@ def _lines(axes, colour):
     ]
 
 
+def _arrows(axes):
+    """Where a triangle at the top says that a value is infinite."""
+    found = [line.get_xdata() for line in axes.get_lines() if line.get_marker() == "^"]
+    return sorted({float(x) for one in found for x in one})
+
+
 def test_loss_band_is_the_range_over_step_sizes():
     axes = figures.loss_band(HAND).axes[0]
     at_start = _area(axes)[_area(axes)[:, 0] == 0][:, 1]
@@ -86,8 +103,10 @@ def test_a_loss_that_is_no_number_leaves_the_band_without_an_upper_end():
     data = landscape.loss_band_data(pandas.concat([HAND.query("step == 10"), broken]))
     assert data["high"].tolist() == [math.inf, 2.0] and data["low"].tolist() == [1.0, 0.5]
     axes = figures.loss_band(pandas.concat([HAND.query("step == 10"), broken])).axes[0]
-    arrows = [line for line in axes.get_lines() if line.get_marker() == "^"]
-    assert any(list(line.get_xdata()) == [0] for line in arrows)
+    assert 0 in _arrows(axes)
+    at_start = _area(axes)[_area(axes)[:, 0] == 0][:, 1]
+    assert at_start.min() == 1.0 and at_start.max() > axes.get_ylim()[1]
+    assert axes.get_ylim()[1] < 10
 
 
 def test_smoothness_has_its_plateau_at_two_over_the_learning_rate():
@@ -195,11 +214,109 @@ def test_a_deep_network_shows_layers_9_and_17():
         {"run": "r", "norm": "none", "lr": 1e-6, "seed": 0, "step": 0, "l2": 1.0, "cosine": 0.5}
         | {"layer": [f"dense{number}" for number in range(1, 26)]}
     )
-    assert list(shift.covariate_shift_data(ics)["layer"].unique()) == [
-        "dense17",
-        "dense2",
-        "dense9",
-    ]
+    assert list(shift.covariate_shift_data(ics)["layer"].unique()) == ["dense17", "dense9"]
+    most = ics["layer"].isin([f"dense{number}" for number in range(1, 17)])
+    layers = shift.covariate_shift_data(ics[most])["layer"].unique()
+    assert sorted(layers) == ["dense10", "dense2", "dense5"]
+
+
+def _directions(*pairs):
+    """Rows for several directions of each step: HAND with `losses` and `smoothness` changed."""
+    return pandas.concat(
+        [
+            HAND.assign(direction=float(number), smoothness=smoothness)
+            .assign(loss_after_step=HAND["loss_after_step"] * factor)
+            .assign(gradient_distance=HAND["gradient_distance"] * factor)
+            for number, (factor, smoothness) in enumerate(pairs)
+        ]
+    )
+
+
+def test_random_bands_are_over_the_directions_too():
+    random = _directions((1.0, 7.0), (3.0, 5.0), (0.5, 6.0))
+    expected = {"random_loss_band": (0.5, 15.0), "random_gradient_predictiveness": (1.5, 27.0)}
+    for name, extremes in expected.items():
+        (entry,) = [one for one in figures.FIGURES if one.name == name]
+        axes = entry.draw(random).axes[0]
+        at_start = _area(axes)[_area(axes)[:, 0] == 0][:, 1]
+        assert (at_start.min(), at_start.max()) == extremes
+        data = entry.data(random)
+        assert (data["low"][0], data["high"][0]) == extremes and list(data["step"]) == [0, 10]
+
+
+def test_random_smoothness_is_the_largest_of_the_directions_without_a_plateau():
+    (entry,) = [one for one in figures.FIGURES if one.name == "random_smoothness"]
+    figure = entry.draw(_directions((1.0, 7.0), (1.0, 9.0), (1.0, 8.0)))
+    (curve,) = _lines(figure.axes[0], style.colour("bn"))
+    assert list(curve.get_ydata()) == [9.0, 9.0]
+    assert not [one for one in figure.axes[0].get_lines() if one.get_linestyle() == "--"]
+    assert any("3 at each step" in text.get_text() for text in figure.texts)
+
+
+def test_smoothness_without_a_gradient_is_unbounded_and_of_no_gradient_is_none():
+    random = _directions((1.0, 7.0), (math.nan, math.nan))
+    assert list(arms.largest_smoothness(random)["smoothness"]) == [math.inf, math.inf]
+    flat = HAND.assign(gradient_distance=0.0, smoothness=math.nan)
+    assert arms.largest_smoothness(flat)["smoothness"].isna().all()
+
+
+def test_distance_and_loss_over_the_step_size():
+    first, last = HAND.query("step == 0"), HAND.query("step == 10")
+    middle = [last.assign(step=step) for step in (4, 6)]
+    figure = figures.distance_over_step_size(pandas.concat([first, *middle, last]))
+    distances, losses = numpy.reshape(figure.axes, (2, 3))
+    titles = [axes.get_title(loc="left") for axes in distances]
+    assert titles == ["step 0, lr 0.1", "step 4, lr 0.1", "step 10, lr 0.1"]
+    for axes, drawn in ((distances[0], [3, 9]), (losses[0], [1, 5]), (losses[2], [0.5, 2])):
+        (curve,) = _lines(axes, style.colour("bn"))
+        assert list(curve.get_xdata()) == [0.1, 0.2]
+        numpy.testing.assert_allclose(curve.get_ydata(), drawn)
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        # The learning rate is on the grid.
+        assert [one.get_xdata()[0] for one in axes.get_lines() if one.get_linestyle() == "--"] == [
+            0.1
+        ]
+    assert losses[0].get_ylim() == losses[2].get_ylim() != distances[0].get_ylim()
+    assert losses[0].get_xlabel() == "step size $s$"
+
+
+def test_one_probed_step_is_shown_once_and_a_lost_value_as_an_arrow():
+    broken = _landscape([(0, 2.0, (1.0, math.nan), (3.0, math.inf), math.inf)])
+    figure = figures.distance_over_step_size(broken)
+    assert [_arrows(axes) for axes in figure.axes] == [[0.2], [0.2]]
+    assert set(step_size.distance_over_step_size_data(broken)["time"]) == {"first"}
+
+
+def test_losses_over_many_decades_stay_legible(runs, tables):
+    for norm in ("none", "bn"):
+        runs(model="dln", norm=norm, steps=300)
+    loaded = tables()
+    axes = figures.loss_band(loaded["landscape"]).axes[0]
+    low, high = axes.get_ylim()
+    assert low < 8e3 and 1e19 < high < 1e22
+    axes.figure.draw_without_rendering()
+    shown = [tick for tick in axes.yaxis.get_majorticklocs() if low <= tick <= high]
+    assert 4 <= len(shown) <= 8
+    assert _arrows(axes) == [0.0]
+    plateau = figures.smoothness(loaded["landscape"]).axes[0]
+    dashed = [line.get_ydata()[0] for line in plateau.get_lines() if line.get_linestyle() == "--"]
+    assert dashed == [2e6] and _arrows(plateau) == [0.0]
+    curves = figures.loss(loaded["train"], loaded["eval"]).axes
+    assert [axes.get_yscale() for axes in curves] == ["log", "log"]
+
+
+def test_a_spike_of_one_step_in_ten_thousand_is_in_the_picture():
+    values = numpy.ones(10_000)
+    values[4321] = 100.0
+    page = canvas.Canvas("", 1, 1, [])
+    axes = page.axes[0, 0]
+    canvas.line(axes, numpy.arange(10_000), values, color="black", linewidth=0.6)
+    drawing = FigureCanvasAgg(page.figure)
+    drawing.draw()
+    # Rows of pixels from the bottom, as matplotlib counts them; dark is low.
+    darkness = numpy.asarray(drawing.buffer_rgba())[::-1, :, 0]
+    x, y = axes.transData.transform((4321, 99.0)).astype(int)
+    assert darkness[y, x - 1 : x + 2].min() < 160
 
 
 def test_a_diverged_run_ends_with_a_cross(runs, tables):
@@ -217,6 +334,7 @@ def test_no_figure_changes_its_input_or_the_style_of_others(runs, tables, entry)
 
     for norm in ("none", "bn", "my.module:<$Norm_"):
         runs(norm=norm, lr=0.1, steps=60)
+    runs(model="dln", norm="none", steps=60)
     loaded = tables()
     before = {kind: table.copy(deep=True) for kind, table in loaded.items()}
     style_before = dict(matplotlib.rcParams)
@@ -235,7 +353,8 @@ def test_without_a_value_every_figure_says_so(runs, tables, entry):
     runs(steps=60)
     loaded = tables()
     for kind in entry.kinds:
-        numeric = loaded[kind].select_dtypes(float).columns.difference(["lr", "step_size", "width"])
+        kept = ["lr", "step_size", "width", "direction"]
+        numeric = loaded[kind].select_dtypes(float).columns.difference(kept)
         loaded[kind].loc[:, numeric] = math.nan
     if entry.name == "time_spent":
         loaded["seconds"] = loaded["seconds"].iloc[:0]

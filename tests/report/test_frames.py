@@ -51,6 +51,37 @@ def test_landscape_has_a_row_per_step_size(runs):
     assert list(table["loss"]) == [1.5, 1.5] and list(table["smoothness"]) == [math.inf] * 2
 
 
+def test_random_landscape_has_a_row_per_direction_and_step_size(runs):
+    run = runs(kinds=())
+    record = {
+        "step": 0,
+        "kind": "random_landscape",
+        "loss": 1.5,
+        "gradient_norm": 2.0,
+        "step_sizes": [0.1, 0.2],
+        "losses": [1.0, 2.0],
+        "gradient_distances": [3.0, 4.0],
+        "smoothness": 5.0,
+    }
+    lines = [json.dumps({**record, "direction": number}) + "\n" for number in (0, 1)]
+    _metrics(run, "".join(lines))
+    table = load_runs(run, "random_landscape")
+    assert list(table["direction"]) == [0, 0, 1, 1]
+    assert list(table["step_size"]) == [0.1, 0.2, 0.1, 0.2]
+    assert list(table["loss_after_step"]) == [1.0, 2.0, 1.0, 2.0]
+
+
+def test_a_regression_has_no_classes_and_no_accuracy(runs):
+    runs(model="dln", steps=30), runs(steps=30)
+    (image, linear) = sorted(frames.read_runs(runs.root), key=lambda run: run.is_regression)
+    assert (image.classes, image.is_regression) == (10, False)
+    assert (linear.classes, linear.is_regression) == (None, True)
+    table = load_runs(linear.path, "train")
+    assert table["accuracy"].isna().all() and table["loss"].notna().all()
+    unknown = frames.Run(linear.path, {**linear.description, "data": {}}, {}, {})
+    assert not unknown.is_regression
+
+
 def test_covariate_shift_has_a_row_per_layer(runs):
     run = runs(kinds=())
     _metrics(

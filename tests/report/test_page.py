@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 
 import pandas
@@ -42,7 +43,7 @@ def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
 
 def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path):
     runs(norm=HOSTILE, steps=60, kinds=("train", "landscape"), status="running")
-    runs(norm="none", steps=60, kinds=("train", "landscape"))
+    runs(norm="none", steps=120, kinds=("train", "landscape"))
     runs(norm="bn", steps=60, kinds=("train",), status="diverged")
     text = write_report(runs.root / "main", tmp_path / "report").read_text()
     assert "<script" not in text and "&lt;script&gt;" in text
@@ -54,7 +55,7 @@ def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path):
 
 def test_a_report_without_any_record_still_lists_the_settings(runs, tmp_path):
     text = write_report(runs(kinds=(), status="failed"), tmp_path / "report").read_text()
-    assert text.count("left out") == 6 and "batch_size" in text and " failed." in text
+    assert text.count("left out") == 10 and "batch_size" in text and " failed." in text
 
 
 def test_headline_numbers(runs):
@@ -88,10 +89,61 @@ def test_headline_numbers(runs):
 
 
 def test_an_arm_at_chance_is_called_untrained_only_once_it_has_ended(runs):
-    for status, expected in (("done", True), ("running", False)):
-        path = runs(norm="none", study=status, status=status, steps=60, kinds=("train",))
+    ends = (("done", 120, True), ("running", 120, False), ("done", 60, False))
+    for status, steps, expected in ends:
+        study = f"{status}{steps}"
+        path = runs(norm="none", study=study, status=status, steps=steps, kinds=("train",))
         (head,) = summary.headlines(frames.read_runs(path))
         assert head["never_trained"] is expected
+
+
+def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path):
+    probes = ["landscape", "ics"]
+    path = runs(model="dln", steps=120, kinds=("train", "eval", *probes), probes=probes)
+    text = write_report(path, tmp_path / "report").read_text()
+    assert "ccuracy" not in text and "left out" not in text and "test<br>loss" in text
+    assert not (tmp_path / "report" / "figures" / "accuracy.png").exists()
+    (head,) = summary.headlines(frames.read_runs(path))
+    train = frames.load_runs(path, "train")["loss"]
+    tested = frames.load_runs(path, "eval")["loss"].iloc[-1]
+    assert head["loss"] == pytest.approx(train.iloc[-50:].mean()) and head["test_loss"] == tested
+    assert not head["never_trained"]
+    assert f">{tested:.3g}</td>" in text
+    assert summary.sentence(head) == (
+        f"{path.name} done: training loss {head['loss']:.3g} (mean of the last 50 steps), "
+        f"test loss {tested:.3g}, peak smoothness {head['peak']:.3g} (after step 100)"
+    )
+
+
+def test_a_classification_is_summed_up_by_its_accuracies(runs):
+    path = runs(norm="bn", steps=60, kinds=("train", "eval"))
+    (head,) = summary.headlines(frames.read_runs(path))
+    assert summary.sentence(head) == (
+        f"{path.name} done: training accuracy {head['accuracy']:.1%} (mean of the last 50 steps), "
+        f"test accuracy {head['test']:.1%}"
+    )
+
+
+def test_both_tasks_in_one_report(runs, tmp_path):
+    runs(norm="bn", steps=60, kinds=("train", "eval"), probes=[])
+    runs(norm="bn", steps=60, kinds=("train", "eval"), probes=[], model="dln")
+    text = write_report(runs.root / "main", tmp_path / "report").read_text()
+    assert "test<br>loss" in text and "test<br>accuracy" in text
+    assert "Accuracy: left out" not in text and 'id="accuracy"' in text
+
+
+def test_random_directions_are_missed_only_where_they_were_asked_for(runs, tmp_path):
+    asked = runs(study="asked", kinds=())
+    not_asked = runs(study="not", kinds=(), probes=["landscape", "ics"])
+    text = write_report(asked, tmp_path / "asked").read_text()
+    assert "Loss along random directions: left out" in text
+    assert "andom directions" not in write_report(not_asked, tmp_path / "not").read_text()
+
+
+def test_smoothness_that_was_lost_is_the_largest(runs):
+    path = runs(model="dln", norm="none", steps=10, kinds=("landscape",))
+    (head,) = summary.headlines(frames.read_runs(path))
+    assert head["early"] == head["width"] == math.inf
 
 
 def test_command_writes_below_the_reports_directory(runs, tmp_path, capsys):

@@ -1,0 +1,52 @@
+"""The regression data of the deep linear network: `A x` from `x`, both standard Gaussian."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnkit.data.dataset import Samples, fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """What a `Dataset` of images is for classification, for float32 arrays `[n, dim]`.
+
+    Attributes:
+        name, train, test, fingerprint: As in `Dataset`.
+    """
+
+    name: str
+    train: Samples
+    test: Samples
+    fingerprint: str
+
+    classes = None
+
+    @property
+    def input_shape(self) -> tuple[int]:
+        """`(dim,)`."""
+        return self.train.x.shape[1:]
+
+    def prepare(self, x):
+        """The inputs are used as they are."""
+        return x
+
+
+def load_gaussian(samples: int, dim: int, seed: int) -> Regression:
+    """Draws x and A with independent standard Gaussian entries; y is A x (paper, Fig 5).
+
+    Args:
+        samples: number of training samples, all of which make a batch in the study; as many test
+            samples share their A.
+        dim: length of x and of y.
+        seed: another seed gives other samples and another A.
+    """
+    generator = np.random.default_rng(seed)
+    matrix = generator.standard_normal([dim, dim])
+
+    def split():
+        x = generator.standard_normal([samples, dim])
+        return Samples(x.astype(np.float32), (x @ matrix.T).astype(np.float32))
+
+    train, test = split(), split()
+    return Regression("gaussian", train, test, fingerprint(train, test))

@@ -1,0 +1,28 @@
+"""Losses that Keras does not have."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="bnkit")
+class HalfSquaredError(keras.losses.Loss):
+    """`0.5 * sum (y_true - y_pred)^2` over samples and outputs: that of the deep linear network.
+
+    A sum: over replicas it adds up, which its `reduction` says to whoever uses it.
+
+    Input: two float arrays `[batch, outputs]`; output: a scalar.
+
+    Raises:
+        ValueError: if their shapes differ.
+    """
+
+    def __init__(self, reduction="sum", name="half_squared_error", **kwargs):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+
+    def call(self, y_true, y_pred):
+        y_true, y_pred = map(keras.ops.convert_to_tensor, (y_true, y_pred))
+        if len(y_true.shape) != len(y_pred.shape) or y_true.shape[1:] != y_pred.shape[1:]:
+            raise ValueError(
+                "`y_true` and `y_pred` must have one shape. "
+                f"Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}"
+            )
+        return 0.5 * keras.ops.sum(keras.ops.square(y_true - y_pred), axis=-1)
