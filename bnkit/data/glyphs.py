@@ -27,10 +27,10 @@ FONTS = (
     *("DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique"),
     *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic"),
     *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
-    *("cmr10", "cmb10", "cmss10", "cmti10", "cmtt10"),
+    *("cmr10", "cmb10", "cmss10", "cmtt10"),
 )
 # Part of the cache key: raise it whenever a change here changes a pixel.
-_FORMAT = 1
+_FORMAT = 2
 # Every chunk of images has its own random generator, so pixels do not depend on who draws them.
 _CHUNK = 500
 # Room around a glyph, so that nothing is cut off before it is rotated and shifted.

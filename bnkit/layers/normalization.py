@@ -174,7 +174,8 @@ class Normalization(keras.layers.Layer):
 
     def broadcast(self, values):
         """`[units]` shaped to broadcast against the inputs."""
-        return tf.reshape(values, self._broadcast_shape)
+        is_last = self._unit_axis == len(self._batch_axes)
+        return values if is_last else tf.reshape(values, self._broadcast_shape)
 
     def across_replicas(self):
         """Whether the statistics of this call span several replicas."""
