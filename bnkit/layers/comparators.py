@@ -54,9 +54,9 @@ class InstanceNorm(keras.layers.GroupNormalization):
             return super().call(inputs)
         x = tf.cast(inputs, self.variable_dtype)
         if self.scale:
-            x *= self.gamma.value
+            x *= tf.cast(self.gamma.value, x.dtype)
         if self.center:
-            x += self.beta.value
+            x += tf.cast(self.beta.value, x.dtype)
         return tf.cast(x, self.compute_dtype)
 
 
