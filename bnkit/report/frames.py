@@ -23,14 +23,47 @@ FIELDS = {
     "landscape": _LANDSCAPE,
     "random_landscape": (*_LANDSCAPE, "direction"),
     "ics": ("l2", "cosine", "gradient_norm"),
+    "activations": (
+        "unit",
+        "mean",
+        "variance",
+        "mean_change",
+        "variance_change",
+        "mean_drift",
+        "variance_drift",
+    ),
+    "signal_propagation": ("squared_mean", "variance", "rank", "effective_rank"),
+    "curvature": (
+        "loss",
+        "sharpness",
+        "top_eigenvalue",
+        "residual",
+        "products",
+        "edge_of_stability",
+    ),
+    "gradient_noise": (
+        "batches",
+        "gradient_norm",
+        "trace",
+        "top_eigenvalue",
+        "share",
+        "signal_to_noise",
+    ),
+    "weights": ("weight_norm", "effective_lr", "angular_update", "radial_share", "gradient_norm"),
+    "batch_norm_identity": ("left", "right", "relative_difference", "gradient_ratio"),
 }
+# Kinds with a row for every layer, or every unit of one.
+BY_LAYER = ("ics", "activations", "signal_propagation", "weights", "batch_norm_identity")
 # A list field of a record holds one value per step size or layer; a row of a tidy frame holds one.
 ONE_OF = {
     "step_sizes": "step_size",
     "losses": "loss_after_step",
     "gradient_distances": "gradient_distance",
     "layers": "layer",
+    "units": "unit",
 }
+# Lists that belong to the record as a whole: repeated in every row, as tuples.
+WHOLE = {"activations": ("edges", "quantile_levels")}
 
 
 class ReportError(ValueError):
@@ -90,9 +123,11 @@ def load_runs(path, kind):
       and the fields of the record. Lists are exploded together: `landscape` has one row per step
       size (`step_size, loss_after_step, gradient_distance`, with `loss, gradient_norm, smoothness`
       repeated), `random_landscape` the same for every `direction`, `ics` one per weight layer
-      (`layer, l2, cosine, gradient_norm`). Lists of unequal length stay lists in a kind not named
-      here. "nan" and "inf" are real floats. No record of that kind: no rows, the same columns. A
-      field named like a setting is prefixed by its kind.
+      (`layer, l2, cosine, gradient_norm`), as have `signal_propagation`, `weights` and
+      `batch_norm_identity`; `activations` has one per layer and unit, with its `quantiles` and
+      `histogram`, and the `quantile_levels` and `edges` that they refer to, as tuples. Lists of
+      unequal length stay lists in a kind not named here. "nan" and "inf" are real floats. No record
+      of that kind: no rows, the same columns. A field named like a setting is prefixed by its kind.
 
     Raises:
       ReportError: nothing at `path`, no runs below it, or a damaged file (named, with the line).
@@ -205,7 +240,7 @@ def _run_frame(run, kind):
         except ReportError as error:
             raise ReportError(f"{run.path / 'metrics.jsonl'}, line {number}: {error}") from error
     table = pandas.DataFrame(rows)
-    for name in ("step", *(["layer"] if kind == "ics" else []), *FIELDS.get(kind, ())):
+    for name in ("step", *(["layer"] if kind in BY_LAYER else []), *FIELDS.get(kind, ())):
         if name not in table:
             table[name] = pandas.Series(float("nan"), index=table.index, dtype=float)
     for name in table.columns.difference(["step"]):
@@ -227,20 +262,30 @@ def _run_frame(run, kind):
 def _explode(kind, fields):
     """Rows of one record: a row for every entry of its lists, its scalars repeated."""
     fields = {name: value for name, value in fields.items() if name != "kind"}
-    lists = {name: value for name, value in fields.items() if isinstance(value, list)}
+    whole = WHOLE.get(kind, ())
+    lists = {
+        name: value
+        for name, value in fields.items()
+        if isinstance(value, list) and name not in whole
+    }
     lengths = {name: len(value) for name, value in lists.items()}
     if len(set(lengths.values())) > 1:
         if kind in FIELDS:
             raise ReportError(f"lists of a {kind} record differ in length: {lengths}")
         lists = {}
     scalars = {name: _number(value) for name, value in fields.items() if name not in lists}
+    scalars |= {name: _entry(scalars[name]) for name in whole if name in scalars}
     if not lists:
         return [scalars]
     names = [ONE_OF.get(name, name) for name in lists]
     return [
-        {**scalars, **dict(zip(names, map(_number, values), strict=True))}
+        {**scalars, **dict(zip(names, map(_entry, values), strict=True))}
         for values in zip(*lists.values(), strict=True)
     ]
+
+
+def _entry(value):
+    return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
 
 
 def _number(value):

@@ -108,7 +108,7 @@ def test_a_kind_that_is_not_known_is_exploded_where_its_lists_agree(runs):
         '{"step":1,"kind":"ragged","a":[1],"b":[1,2]}\n',
     )
     table = load_runs(run, "other")
-    assert list(table["layer"]) == ["a", "b"] and list(table["values"]) == [[1, 2], [3]]
+    assert list(table["layer"]) == ["a", "b"] and list(table["values"]) == [(1, 2), (3,)]
     # The record's width must not hide the setting of that name.
     assert list(table["width"]) == [0.25] * 2 and list(table["other_width"]) == [7.0] * 2
     assert list(load_runs(run, "ragged")["b"]) == [[1, 2]]
