@@ -68,6 +68,8 @@ def vgg(
     for entry in _VGG[depth]:
         if entry == "M":
             pools += 1
+            if max(x.shape[1:3]) == 1:
+                continue  # nothing to pool, and TensorFlow gets its second derivative wrong there
             x = keras.layers.MaxPooling2D(padding="same", name=f"pool{pools}")(x)
             continue
         index += 1

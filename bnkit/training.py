@@ -7,12 +7,15 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from bnkit.probes.objective import replica_loss
+from bnkit.probes.objective import read, replica_loss
+from bnkit.probes.population import momenta, population_state
 
 # One graph call makes at most about this many seconds' worth of steps: often enough for a
 # progress bar and for Ctrl-C, seldom enough to cost nothing.
 _SECONDS_PER_CALL = 1.0
 _MOST_STEPS_PER_CALL = 500
+# Training batches that the population statistics of an evaluation are taken over, at most.
+_POPULATION_BATCHES = 5
 
 
 class Diverged(RuntimeError):
@@ -101,12 +104,22 @@ class Trainer:
         self._weight_decay = weight_decay
         self._value_names = ["loss", *self._metrics, *(["penalty"] if weight_decay else [])]
         self._batches = None
+        self._has_moving_statistics = None  # not known before there are batches
         self._steps_per_call = None  # not known before the first call has been timed
         with self.strategy.scope():
             optimizer.build(model.trainable_variables)
         self._train_steps = None  # compiled for the shape of the first batches
         self._evaluate_batch = tf.function(
             self._batch_values, autograph=False, reduce_retracing=True
+        )
+        self._compare_statistics = tf.function(
+            self._statistics_losses, autograph=False, reduce_retracing=True
+        )
+        self._population_state = tf.function(
+            lambda x: population_state(
+                self.model, tf.stack(list(map(self._prepare, tf.unstack(x))))
+            ),
+            autograph=False,
         )
 
     def fit(self, batches, steps, callbacks=()):
@@ -119,8 +132,8 @@ class Trainer:
         training early, without `on_train_end`.
 
         Args:
-            batches: Has `batch_size` and `stack(start, stop) -> (x, y)`, the batches of those
-                steps stacked; of the same shapes in all calls of `fit`.
+            batches: Has `batch_size`, `steps_per_epoch` and `stack(start, stop) -> (x, y)`, the
+                batches of those steps stacked; of the same shapes in all calls of `fit`.
             steps: Number of updates, counted from the start of the run.
             callbacks: `bnkit.callbacks`, called in this order.
 
@@ -145,10 +158,13 @@ class Trainer:
                 with self.clock(callback.part):
                     callback.on_train_end()
 
-    def batch(self):
-        """The batch of the current step as it comes from the host: global, not yet prepared."""
-        x, y = self._batches.stack(self.step, self.step + 1)
-        return x[0], y[0]
+    def batch(self, steps=1):
+        """The batch of the current step as it comes from the host: global, not yet prepared.
+
+        With `steps`, those of as many steps from here on, joined to one.
+        """
+        stacks = self._batches.stack(self.step, self.step + steps)
+        return tuple(np.reshape(stack, (-1, *stack.shape[2:])) for stack in stacks)
 
     def on_replicas(self, function):
         """Compiles `function((x, y), *arguments)` to run on each replica's share of a batch.
@@ -168,15 +184,48 @@ class Trainer:
         return on_global_batch
 
     def evaluate(self, x, y, batch_size):
-        """Loss and metrics of a whole split in inference mode, name -> float.
+        """Loss and metrics of a whole split, name -> float.
+
+        `loss` and the metrics are those in inference mode. Once `fit` has been given batches, a
+        model with moving statistics also has
+
+        * `loss_batch_statistics`: in training mode, each batch of the split normalised with its
+          own statistics; random layers act too, drawing from the state of the moment;
+        * `loss_population_statistics`: in inference mode, with statistics measured anew at the
+          weights of the moment, on the first batches of training (see `population_state`).
+
+        Batches count by their size. The statistics of a small last batch are poor, and of a
+        single sample meaningless: for `loss_batch_statistics` choose a `batch_size` that divides
+        the split.
 
         One device does it, whatever the strategy, so that no sample is padded or left out.
         """
+        totals = self._over_split(self._evaluate_batch, x, y, batch_size)
+        values = dict(zip(self._value_names, totals, strict=False))
+        if self._batches and self._model_has_moving_statistics():
+            steps = min(_POPULATION_BATCHES, self._batches.steps_per_epoch)
+            population = self._population_state(self._batches.stack(0, steps)[0])
+            names = ("loss_batch_statistics", "loss_population_statistics")
+            totals = self._over_split(self._compare_statistics, x, y, batch_size, population)
+            values |= dict(zip(names, totals, strict=True))
+        return values
+
+    def _over_split(self, function, x, y, batch_size, *arguments):
+        """The values of a split, summed over its batches, a list of floats."""
         totals = 0.0
         for start in range(0, len(y), batch_size):
             part = slice(start, start + batch_size)
-            totals += self._evaluate_batch(x[part], y[part], np.float32(len(y) / len(y[part])))
-        return dict(zip(self._value_names, totals.numpy().tolist(), strict=False))
+            parts = np.float32(len(y) / len(y[part]))
+            totals += function(x[part], y[part], parts, *arguments)
+        return totals.numpy().tolist()
+
+    def _model_has_moving_statistics(self):
+        if self._has_moving_statistics is None:
+            x = self._batches.stack(0, 1)[0][0]
+            # Two samples tell as much as all.
+            found = momenta(self.model, self._prepare(x[:2])).values()
+            self._has_moving_statistics = not all(np.isnan(m) for m in found)
+        return self._has_moving_statistics
 
     def _advance(self, steps, callbacks):
         """Makes one graph call: one step if a callback is due, else those up to the next event."""
@@ -260,6 +309,18 @@ class Trainer:
         outputs = self.model(self._prepare(x), training=False)
         loss = replica_loss(self.loss_fn, y, outputs, parts)
         return tf.stack([loss, *self._metric_values(y, outputs, parts)])
+
+    def _statistics_losses(self, x, y, parts, population):
+        """The losses of a batch with its own statistics, and with those of the population."""
+        x, weights = self._prepare(x), read(self.model.trainable_variables)
+        losses = []
+        for state, training in (
+            (read(self.model.non_trainable_variables), True),
+            (population, False),
+        ):
+            outputs, _ = self.model.stateless_call(weights, state, x, training=training)
+            losses.append(replica_loss(self.loss_fn, y, outputs, parts))
+        return tf.stack(losses)
 
     def _metric_values(self, y, outputs, parts):
         metrics = self._metrics.values()

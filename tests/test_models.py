@@ -38,7 +38,13 @@ def test_layers_are_named_by_stage_in_forward_order(depth, norm):
             names.append(f"pool{POOLED[depth].index(i) + 1}")
         if i == convolutions:
             names.append("flatten")
-    assert [layer.name for layer in small(norm, depth=depth).layers] == [*names, "logits"]
+    model = small(norm, depth=depth, input_shape=(32, 32, 3))
+    assert [layer.name for layer in model.layers] == [*names, "logits"]
+
+
+def test_what_is_one_pixel_already_is_not_pooled():
+    pools = [layer.name for layer in small(input_shape=(8, 5, 3)).layers if "pool" in layer.name]
+    assert pools == ["pool1", "pool2", "pool3"]
 
 
 @pytest.mark.parametrize("depth", [11, 16])

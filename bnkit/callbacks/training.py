@@ -27,6 +27,9 @@ class TrainingMetrics(Callback):
 class Evaluation(Callback):
     """Records `{step, kind: "eval", loss, accuracy}` of a split, in inference mode.
 
+    For a model with moving statistics also `loss_batch_statistics` and
+    `loss_population_statistics`, see `Trainer.evaluate`.
+
     Args:
         split: Has the arrays `x` and `y`.
         every: Steps between two evaluations, from step 0; one more follows the last update.

@@ -6,8 +6,33 @@ run eagerly or inside a `tf.function`, and inside `strategy.run` on each replica
 batch: the results are then those of the global batch, equal on all replicas.
 """
 
+from bnkit.probes.activations import Activations, Signal, activations
+from bnkit.probes.curvature import Curvature, curvature
+from bnkit.probes.gradient_noise import GradientNoise, gradient_noise
 from bnkit.probes.ics import ICS, internal_covariate_shift
 from bnkit.probes.landscape import Landscape, landscape
+from bnkit.probes.population import population_state
 from bnkit.probes.stages import Stage, stages
+from bnkit.probes.theory import BatchNormIdentity, batch_norm_identity
+from bnkit.probes.weights import Weights, weights
 
-__all__ = ["ICS", "Landscape", "Stage", "internal_covariate_shift", "landscape", "stages"]
+__all__ = [
+    "ICS",
+    "Activations",
+    "BatchNormIdentity",
+    "Curvature",
+    "GradientNoise",
+    "Landscape",
+    "Signal",
+    "Stage",
+    "Weights",
+    "activations",
+    "batch_norm_identity",
+    "curvature",
+    "gradient_noise",
+    "internal_covariate_shift",
+    "landscape",
+    "population_state",
+    "stages",
+    "weights",
+]

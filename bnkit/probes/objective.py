@@ -1,5 +1,7 @@
 """The function that every probe looks at: a model's loss on one batch, at any weights."""
 
+import inspect
+
 import keras
 import tensorflow as tf
 
@@ -27,32 +29,14 @@ class Objective:
     """
 
     def __init__(self, model, loss_fn, batch, weights=None, state=None):
-        if not model.built:
-            raise ValueError(
-                "The model has no weights yet: call it on a batch, or give it an `Input`. "
-                f"Received: unbuilt model {model.name!r}"
-            )
-        if not model.trainable_variables:
+        self.weights, self.state = read_variables(model, weights, state)
+        if not self.weights:
             raise ValueError(f"The model has no trainable weights. Received: model {model.name!r}")
         self._model = model
         self._loss_fn = loss_fn
         self._x, self._y = batch
-        self.weights = read(
-            model.trainable_variables if weights is None else weights,
-            model.trainable_variables,
-            "weights",
-        )
-        self._state = read(
-            model.non_trainable_variables if state is None else state,
-            model.non_trainable_variables,
-            "state",
-        )
         context = tf.distribute.get_replica_context()
         self.replicas = 1 if context is None else context.num_replicas_in_sync
-
-    def loss(self, weights):
-        """`L(weights)`, a scalar."""
-        return self._sum_over_replicas([self._replica_loss(weights)])[0]
 
     def loss_and_gradient(self, weights, of=None):
         """`L(weights)` and its gradient, a list aligned with `weights`.
@@ -62,10 +46,11 @@ class Objective:
         chosen = [weights[i] for i in (range(len(weights)) if of is None else of)]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(chosen)
-            loss = self._replica_loss(weights)
+            loss = self.replica_loss(weights)
         gradient = tape.gradient(loss, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        loss, *gradient = self._sum_over_replicas([loss, *map(tf.convert_to_tensor, gradient)])
-        return loss, gradient
+        # Apart: they may differ in type.
+        (loss,) = self.sum_over_replicas([loss])
+        return loss, self.sum_over_replicas([tf.convert_to_tensor(g) for g in gradient])
 
     def evaluator(self):
         """`loss_and_gradient` for use at many points, which a graph traces only once.
@@ -84,11 +69,13 @@ class Objective:
 
         return loss_and_gradient
 
-    def _replica_loss(self, weights):
-        outputs, _ = self._model.stateless_call(weights, self._state, self._x, training=True)
+    def replica_loss(self, weights):
+        """What this replica adds to `L(weights)`."""
+        outputs, _ = call_in_training(self._model, weights, self.state, self._x)
         return replica_loss(self._loss_fn, self._y, outputs, self.replicas)
 
-    def _sum_over_replicas(self, values):
+    def sum_over_replicas(self, values):
+        """The replicas' values added up, a list of tensors."""
         if self.replicas == 1:
             return values
         context = tf.distribute.get_replica_context()
@@ -129,6 +116,35 @@ def _keras_divides(loss_fn, y_true, y_pred):
         lambda values: tf.cast(values, loss_fn.dtype), (y_true, y_pred)
     )
     return bool(loss_fn.call(y_true, y_pred).shape.rank)
+
+
+def call_in_training(model, weights, state, x):
+    """Outputs in training mode at given weights and state, and the state that this would leave.
+
+    A model whose `call` takes no `training` is called as `model.fit` calls it.
+    """
+    parameters = inspect.signature(model.call).parameters.values()
+    knows = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+    mode = {"training": True} if knows else {}
+    return model.stateless_call(weights, state, x, **mode)
+
+
+def read_variables(model, weights=None, state=None):
+    """Trainable and other variables of a model as lists of tensors; its own values by default.
+
+    Raises:
+        ValueError: for an unbuilt model, or values of other shapes than the model's.
+    """
+    if not model.built:
+        raise ValueError(
+            "The model has no weights yet: call it on a batch, or give it an `Input`. "
+            f"Received: unbuilt model {model.name!r}"
+        )
+    trainable, other = model.trainable_variables, model.non_trainable_variables
+    return (
+        read(trainable if weights is None else weights, trainable, "weights"),
+        read(other if state is None else state, other, "state"),
+    )
 
 
 def read(values, variables=None, name="values"):

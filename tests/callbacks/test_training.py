@@ -1,3 +1,4 @@
+import pytest
 import small
 
 from bnkit import callbacks
@@ -21,3 +22,18 @@ def test_evaluation_at_its_steps_and_after_the_last_update():
     assert [record["step"] for record in records] == [0, 4, 8, 10]
     last = trainer.evaluate(test.x, test.y, 8)
     assert records[-1] == {"step": 10, "kind": "eval", **last}
+
+
+STATISTICS = {"loss_batch_statistics", "loss_population_statistics"}
+
+
+@pytest.mark.parametrize("norm, more", [(small.BatchNorm, STATISTICS), (None, set())])
+def test_models_with_moving_statistics_are_evaluated_with_others_too(norm, more):
+    records = []
+    trainer, test = small.trainer(norm), small.split(20, seed=9)
+    watcher = callbacks.Evaluation(test, every=4, batch_size=10, write=records.append)
+    trainer.fit(small.batches(), 5, [watcher])
+    assert [record["step"] for record in records] == [0, 4, 5]
+    for record in records:
+        assert record.keys() == {"step", "kind", "loss", "accuracy"} | more
+        assert all(type(record[name]) is float for name in more)

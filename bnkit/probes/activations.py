@@ -1,0 +1,189 @@
+"""Distributions of the non-linearities' inputs, and how signals propagate (paper Figs 1c, 2, 8)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from bnkit.probes.capture import pre_activations
+from bnkit.probes.objective import read_variables
+
+QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+# Edges of the histograms' bins, the same for all models: 0.1 apart at zero, growing to 1e6.
+EDGES = 0.5 * np.sinh(np.linspace(-15.2, 15.2, 153))
+
+# Singular values below this share of the largest do not count for the rank.
+RANK_TOLERANCE = 1e-3
+
+
+class Signal(NamedTuple):
+    """How signals propagate, one value per layer; tensors `[layers]`, float64.
+
+    H `[samples, units]` are the inputs of the layer's non-linearity, n samples, M = H'H / n.
+
+    Attributes:
+        layers: Names of the weight layers.
+        squared_mean: Mean over the units of their squared mean (Brock et al. 2021, 2101.08692).
+        variance: Mean over the units of their variance (ibid.).
+        rank: Number of singular values of H above `RANK_TOLERANCE` of the largest. With a
+            half-precision compute type, rounding may count.
+        effective_rank: `tr(M)^2 / ||M||_F^2`, a lower bound of the rank of H (Daneshmand et al.
+            2020, arXiv 2003.01652); 0 where all activations are.
+    """
+
+    layers: tuple[str, ...]
+    squared_mean: tf.Tensor
+    variance: tf.Tensor
+    rank: tf.Tensor
+    effective_rank: tf.Tensor
+
+
+class Activations(NamedTuple):
+    """What `activations` measures, one value per pair of a layer and a unit; tensors float64.
+
+    Attributes:
+        layers: Names of the weight layers, in forward order, one for each pair.
+        units: Numbers of the units, likewise.
+        mean: `[pairs]`, over samples (and height, width).
+        variance: `[pairs]`, likewise, biased.
+        quantiles: `[pairs, levels]` at `QUANTILE_LEVELS`, linear between samples.
+        histogram: `[pairs, bins]`, int64, number of samples between the `EDGES`, lower edge
+            included. The outermost bins hold all beyond, too; nan is in none.
+        signal: A `Signal`, of all units.
+    """
+
+    layers: tuple[str, ...]
+    units: tuple[int, ...]
+    mean: tf.Tensor
+    variance: tf.Tensor
+    quantiles: tf.Tensor
+    histogram: tf.Tensor
+    signal: Signal
+
+
+def activations(model, batch, *, units=3, seed=0, weights=None, state=None):
+    """Measures the inputs of the non-linearities after each weight layer, on one batch.
+
+    They are taken after normalisation and noise, see `capture.pre_activations` for where exactly;
+    of the logits, and in linear networks, the outputs. Normalisations use batch statistics. Units
+    are the last axis, all others count as samples. The units looked at follow from the seed and
+    the position of the layer alone, so that they stay the same while a model trains, and are the
+    same for models of equal widths.
+
+    Args:
+        model: A built `keras.Model`; its weights and state stay as they are.
+        batch: `(x, y)`.
+        units: Number of units to draw in each layer, without replacement; all where it has fewer.
+        seed: An integer >= 0, or several, that draws the units.
+        weights: Aligned with `model.trainable_variables`; the model's own by default.
+        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+
+    Returns:
+        An `Activations`. Inside `strategy.run`, where each replica has its share of the batch, of
+        the global batch. Costs one forward pass.
+
+    Raises:
+        ValueError: for fewer than one unit, a model that is not built or has no weight layer, or
+            weights or state that do not match the model.
+    """
+    if not units >= 1:
+        raise ValueError(f"`units` must be >= 1. Received: units={units!r}")
+    weights, state = read_variables(model, weights, state)
+    captured = pre_activations(model, weights, state, batch[0])
+    layers, chosen, distributions, signals = [], [], [], []
+    for position, (layer, values) in enumerate(captured):
+        values = tf.reshape(values, [-1, values.shape[-1]])
+        drawn = _draw(units, values.shape[-1], seed, position)
+        mean, variance, signal = _moments(values)
+        columns = _gather(tf.cast(tf.gather(values, drawn, axis=1), tf.float64))
+        picked = [tf.gather(of_all, drawn) for of_all in (mean, variance)]
+        distributions.append((*picked, *_distribution(tf.transpose(columns))))
+        signals.append(signal)
+        layers += [layer] * len(drawn)
+        chosen += drawn
+    fields = [tf.concat(parts, 0) for parts in zip(*distributions, strict=True)]
+    names = tuple(layer for layer, _ in captured)
+    signal = Signal(names, *[tf.stack(values) for values in zip(*signals, strict=True)])
+    return Activations(tuple(layers), tuple(chosen), *fields, signal)
+
+
+def _draw(count, units, seed, position):
+    """Numbers of `count` units, or all, in ascending order."""
+    generator = np.random.default_rng([*np.ravel(seed).tolist(), position])
+    return sorted(generator.choice(units, min(count, units), replace=False).tolist())
+
+
+def _moments(values):
+    """Mean and variance `[units]` of `[samples, units]`, and the values of a `Signal`."""
+    h = tf.cast(values, tf.float64)
+    count = tf.cast(tf.shape(h)[0], tf.float64)
+    count, total, gram = _sum_over_replicas(
+        [count, tf.reduce_sum(h, 0), tf.linalg.matmul(h, h, transpose_a=True)]
+    )
+    mean = total / count
+    gram /= count
+    # In float64 the difference keeps what float32 activations have; below zero is rounding.
+    variance = tf.maximum(tf.linalg.diag_part(gram) - tf.square(mean), 0)
+    effective_rank = tf.math.divide_no_nan(
+        tf.square(tf.linalg.trace(gram)), tf.reduce_sum(tf.square(gram))
+    )
+    signal = (
+        tf.reduce_mean(tf.square(mean)),
+        tf.reduce_mean(variance),
+        _rank(gram),
+        effective_rank,
+    )
+    return mean, variance, signal
+
+
+def _rank(gram):
+    """Number of singular values of H that count, from `H'H`; nan where that is not finite."""
+    is_finite = tf.reduce_all(tf.math.is_finite(gram))
+    # The decomposition fails on what is not finite.
+    squares = tf.linalg.eigvalsh(tf.where(is_finite, gram, tf.zeros_like(gram)))
+    counted = tf.reduce_sum(tf.cast(squares > RANK_TOLERANCE**2 * squares[-1], gram.dtype))
+    return tf.where(is_finite, counted, np.float64("nan"))
+
+
+def _distribution(rows):
+    """Quantiles `[units, levels]` and counts `[units, bins]` of `[units, samples]`."""
+    is_nan = tf.math.is_nan(rows)
+    # In a known place, after all others.
+    ordered = tf.sort(tf.where(is_nan, np.float64("inf"), rows), axis=-1)
+    numbers = tf.reduce_sum(tf.cast(~is_nan, tf.int64), axis=-1, keepdims=True)
+    quantiles = _quantiles(ordered)
+    quantiles = tf.where(tf.reduce_any(is_nan, -1, keepdims=True), np.float64("nan"), quantiles)
+    inner = tf.constant(EDGES[1:-1])
+    edges = tf.tile(inner[tf.newaxis], [tf.shape(rows)[0], 1])
+    below = tf.searchsorted(ordered, edges, side="left", out_type=tf.int64)
+    below = tf.concat([tf.zeros_like(numbers), below, numbers], axis=-1)
+    return quantiles, below[:, 1:] - below[:, :-1]
+
+
+def _quantiles(ordered):
+    """At `QUANTILE_LEVELS`, of rows in ascending order."""
+    last = tf.shape(ordered)[1] - 1
+    position = tf.constant(QUANTILE_LEVELS, tf.float64) * tf.cast(last, tf.float64)
+    low = tf.cast(tf.floor(position), tf.int32)
+    share = position - tf.cast(low, tf.float64)
+    below = tf.gather(ordered, low, axis=1)
+    above = tf.gather(ordered, tf.minimum(low + 1, last), axis=1)
+    return below * (1 - share) + above * share
+
+
+def _replica_context():
+    """Where there are several replicas, else None."""
+    context = tf.distribute.get_replica_context()
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
+
+
+def _sum_over_replicas(values):
+    context = _replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values) if context else values
+
+
+def _gather(rows):
+    """The rows of all replicas."""
+    context = _replica_context()
+    return context.all_gather(rows, axis=0) if context else rows

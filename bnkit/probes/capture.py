@@ -1,0 +1,304 @@
+"""The tensors between a model's layers, seen during one call and without changing the model."""
+
+import contextlib
+import functools
+import threading
+
+import keras
+import tensorflow as tf
+
+from bnkit.probes.objective import call_in_training
+from bnkit.probes.stages import stages
+
+# Their layers run once for each time step, mostly in a graph of a loop, which no tensor leaves.
+_LOOPS = (keras.layers.RNN, keras.layers.TimeDistributed)
+
+_ACTIVATIONS = {
+    name.replace("_", "")
+    for name in dir(keras.activations)
+    if name not in ("get", "serialize", "deserialize", "linear") and not name.startswith("_")
+} | {"prelu"}
+
+_LOCK = threading.Lock()
+_NOTHING = object()
+
+
+def pre_activations(model, weights, state, x):
+    """The input of the non-linearity after each weight layer, from one call in training mode.
+
+    That is the input of the first non-linearity that the output of a weight layer reaches, past
+    normalisation, noise, pooling, the sum with a skip connection. If another weight layer comes
+    first (deep linear networks), or the end (logits), it is the output of the last layer before.
+
+    A non-linearity is the `activation` of a layer, if that is not linear, and a layer or operation
+    named as one of `keras.activations`, or PReLU. Tensors are followed from layer to layer. Where
+    the code of a subclassed model computes between two layers, they are taken as connected if they
+    are called one after the other and the second gets what nothing before had, in the shape of
+    what the first gave; else what the first gave is the end. Of a layer that is called several
+    times the first call counts; one inside an RNN or a TimeDistributed is measured at their output.
+
+    Args:
+        model: A built `keras.Model`; it stays as it is.
+        weights: List of tensors aligned with `model.trainable_variables`.
+        state: List of tensors aligned with `model.non_trainable_variables`.
+        x: Inputs of the batch.
+
+    Returns:
+        List of `(name, tensor)` in the order of `stages(model)`, named as there, tensors in the
+        type of the computation. Layers whose call cannot be seen are left out: those that are not
+        called, or in a graph of its own (a loop, a `tf.function` inside the model).
+    """
+    inside = parts(model)
+    holders = _holders(inside)
+    weight_layers = {id(part) for (part, variable) in holders.values() if _is_matrix(variable)}
+    with recorded(_targets(inside, weight_layers)) as calls:
+        outputs, _ = call_in_training(model, weights, state, x)
+    found = []
+    for stage in stages(model):
+        variables = [model.trainable_variables[p] for p in stage.positions]
+        matrix = next(variable for variable in variables if _is_matrix(variable))
+        if id(matrix) not in holders:
+            # It belongs to the model itself.
+            found.append((stage.name, _tensors(outputs)[0]))
+            continue
+        owner, _ = holders[id(matrix)]
+        for position, call in enumerate(calls):
+            if call.owner is owner and call.attribute == "call":
+                found.append((stage.name, _follow(calls, position, weight_layers)))
+                break
+    return found
+
+
+def parts(model):
+    """The layers and operations inside a model, each once, inner ones before outer ones.
+
+    Without the model itself, and without what is in a layer that loops over time.
+    """
+    found = {}
+
+    def visit(part):
+        if isinstance(part, _LOOPS):
+            return
+        children = part._flatten_layers(False, recursive=False)
+        operations = getattr(part, "operations", ())
+        children += [op for op in operations if isinstance(op, keras.Operation)]
+        for child in children:
+            if id(child) not in found:
+                if isinstance(child, keras.Layer):
+                    visit(child)
+                found[id(child)] = child
+
+    visit(model)
+    return list(found.values())
+
+
+class Call:
+    """A recorded call.
+
+    Attributes:
+        owner: The object whose attribute was called.
+        attribute: The attribute's name.
+        inputs: The tensors among the arguments, a flat list.
+        keywords: The keyword arguments.
+        outputs: The tensors among the results, a flat list.
+        end: Position, among all recorded calls, after the last one made within this one.
+    """
+
+    def __init__(self, owner, attribute, arguments, keywords):
+        self.owner = owner
+        self.attribute = attribute
+        self.inputs = _tensors((arguments, keywords))
+        self.keywords = keywords
+        self.outputs = []
+        self.end = None
+
+
+@contextlib.contextmanager
+def recorded(targets, tape=None):
+    """Records calls while the block runs, in this thread and graph.
+
+    For the time of the block an instance attribute stands before the one that is called;
+    afterwards the objects are as they were, also if the block fails. Replicas share the objects,
+    and one starts while another waits in the middle of its own block: so the attribute stays until
+    the last of them is done, and each records its own calls.
+
+    Args:
+        targets: Pairs `(owner, attribute)`, each once.
+        tape: A `tf.GradientTape`, for derivatives by what a call alone makes of its inputs: the
+            calls then get copies of their floating tensors, watched by the tape.
+
+    Yields:
+        A list that fills with `Call`s, in the order in which they begin.
+    """
+    recorder = _Recorder(tape)
+    with contextlib.ExitStack() as stack:
+        for owner, attribute in targets:
+            _tap(owner, attribute, recorder)
+            stack.callback(_untap, owner, attribute)
+        yield recorder.calls
+
+
+class _Recorder:
+    """What is recorded for one block."""
+
+    def __init__(self, tape):
+        self.calls = []
+        self._tape = tape
+        self._graph = _graph()
+
+    def call(self, tap, arguments, keywords):
+        if _graph() is not self._graph:
+            return tap.original(*arguments, **keywords)
+        if self._tape is not None:
+            arguments, keywords = tf.nest.map_structure(self._copy, (arguments, keywords))
+        call = Call(tap.owner, tap.attribute, arguments, keywords)
+        self.calls.append(call)
+        results = tap.original(*arguments, **keywords)
+        call.outputs = _tensors(results)
+        call.end = len(self.calls)
+        return results
+
+    def _copy(self, value):
+        if not (isinstance(value, tf.Tensor) and value.dtype.is_floating):
+            return value
+        copied = tf.identity(value)
+        self._tape.watch(copied)
+        return copied
+
+
+class _Tap:
+    """Stands in an object's attribute, and passes its calls on to the recorder of the thread."""
+
+    def __init__(self, owner, attribute):
+        self.owner = owner
+        self.attribute = attribute
+        self.own = vars(owner).get(attribute, _NOTHING)
+        self.original = getattr(owner, attribute)
+        self.recorders = {}
+        functools.update_wrapper(self, self.original, updated=())
+
+    def __call__(self, *arguments, **keywords):
+        recorder = self.recorders.get(threading.get_ident())
+        if recorder is None:
+            return self.original(*arguments, **keywords)
+        return recorder.call(self, arguments, keywords)
+
+
+def _tap(owner, attribute, recorder):
+    with _LOCK:
+        tap = vars(owner).get(attribute)
+        if not isinstance(tap, _Tap):
+            tap = _Tap(owner, attribute)
+            # Past Keras, which would keep track of it.
+            object.__setattr__(owner, attribute, tap)
+        tap.recorders[threading.get_ident()] = recorder
+
+
+def _untap(owner, attribute):
+    with _LOCK:
+        tap = vars(owner)[attribute]
+        del tap.recorders[threading.get_ident()]
+        if tap.recorders:
+            return
+        if tap.own is _NOTHING:
+            object.__delattr__(owner, attribute)
+        else:
+            object.__setattr__(owner, attribute, tap.own)
+
+
+def _graph():
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
+def _tensors(structure):
+    return [value for value in tf.nest.flatten(structure) if isinstance(value, tf.Tensor)]
+
+
+def _is_matrix(variable):
+    return len(variable.shape) >= 2
+
+
+def _holders(inside):
+    """`id(variable) -> (part, variable)`, the innermost part that has it."""
+    holders = {}
+    for part in inside:
+        for variable in getattr(part, "weights", ()):
+            holders.setdefault(id(variable), (part, variable))
+    return holders
+
+
+def _targets(inside, weight_layers):
+    """What to record: the calls of all parts but those that only arrange others of interest."""
+    targets = []
+    for part in inside:
+        below = parts(part) if isinstance(part, keras.Layer) else []
+        arranges = any(id(p) in weight_layers or _is_nonlinear(p) for p in below)
+        if not arranges or id(part) in weight_layers:
+            targets.append((part, "call"))
+        if _has_activation(part):
+            targets.append((part, "activation"))
+    return targets
+
+
+def _is_nonlinear(part):
+    return _has_activation(part) or _is_named_nonlinear(part)
+
+
+def _is_named_nonlinear(part):
+    return any(kind.__name__.lower() in _ACTIVATIONS for kind in type(part).__mro__)
+
+
+def _has_activation(part):
+    own = vars(part).get("activation")
+    own = own.own if isinstance(own, _Tap) else own
+    return callable(own) and own is not keras.activations.linear
+
+
+def _follow(calls, position, weight_layers):
+    """The input of the non-linearity that the call at `position` leads to, see above."""
+    current = calls[position]
+    inner = _activation_input(calls, position)
+    if inner is not None:
+        return inner
+    reached = {id(tensor) for tensor in current.outputs}
+    position = current.end
+    while position < len(calls):
+        call = calls[position]
+        taken = next((tensor for tensor in call.inputs if id(tensor) in reached), None)
+        if taken is None and position == current.end:
+            taken = _taken_after_code(calls, current)
+        if taken is None:
+            position += 1
+            continue
+        is_nonlinear = call.attribute == "activation" or _is_named_nonlinear(call.owner)
+        if is_nonlinear or id(call.owner) in weight_layers:
+            return taken
+        inner = _activation_input(calls, position)
+        if inner is not None:
+            return inner
+        reached.update(id(tensor) for tensor in call.outputs)
+        current = call
+        position = call.end
+    return current.outputs[0]
+
+
+def _activation_input(calls, position):
+    """Of the call's own activation; None if it has none."""
+    call = calls[position]
+    for inner in calls[position + 1 : call.end]:
+        if inner.owner is call.owner and inner.attribute == "activation":
+            return inner.inputs[0]
+    return None
+
+
+def _taken_after_code(calls, call):
+    """The input of the next call that code may have made of this call's output; else None."""
+    output, following = call.outputs[0], calls[call.end]
+    if any(output is tensor for later in calls[call.end :] for tensor in later.inputs):
+        return None
+    known = {id(tensor) for earlier in calls[: call.end] for tensor in earlier.inputs}
+    known.update(id(tensor) for earlier in calls[: call.end] for tensor in earlier.outputs)
+    for tensor in following.inputs:
+        if id(tensor) not in known and tensor.shape == output.shape:
+            return tensor
+    return None

@@ -1,0 +1,267 @@
+"""The Hessian of the loss: its largest eigenvalue, and the curvature along the gradient."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from bnkit.probes.objective import Objective
+
+
+class Curvature(NamedTuple):
+    """What `curvature` measures; scalars, of the weights' type where not stated.
+
+    Attributes:
+        loss: `L(theta)`, float32.
+        gradient_norm: `||g||` with `g = grad L(theta)`.
+        sharpness: `g'Hg / ||g||^2`, the batch sharpness of arXiv 2412.20553: the limit of
+            `landscape`'s smoothness for small steps, where g is an eigenvector. nan where the
+            gradient vanishes.
+        top_eigenvalue: The largest (not the largest in magnitude) eigenvalue of H: 2 over it is
+            the learning rate at which gradient descent stops being stable (arXiv 2103.00065).
+        residual: `||Hv - lambda v||` for the unit vector v that gave it: some eigenvalue of H lies
+            within this distance of `top_eigenvalue`.
+        products: int32, the Hessian-vector products that the eigenvalue took.
+    """
+
+    loss: tf.Tensor
+    gradient_norm: tf.Tensor
+    sharpness: tf.Tensor
+    top_eigenvalue: tf.Tensor
+    residual: tf.Tensor
+    products: tf.Tensor
+
+
+def curvature(
+    model,
+    loss_fn,
+    batch,
+    *,
+    products=20,
+    tolerance=0.01,
+    seed=(0, 0),
+    weights=None,
+    state=None,
+):
+    """Measures the Hessian H of the batch loss at `theta`, with batch statistics.
+
+    The eigenvalue comes from Lanczos' method with full reorthogonalisation, started at a random
+    vector; it is never above the largest by more than rounding. It ends at
+    `residual <= tolerance * |top_eigenvalue|`. In several replicas, which cannot exchange values
+    in a loop of unknown length, all products are made, and used.
+
+    Args:
+        model: A built `keras.Model`; its weights and state stay as they are.
+        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
+        batch: `(x, y)`.
+        products: The most Hessian-vector products to spend on the eigenvalue.
+        tolerance: Relative residual at which it is good enough; 0 to spend all products.
+        seed: Two integers, or a tensor of them, that draw the random vector.
+        weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
+        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+
+    Returns:
+        A `Curvature`, all nan but the loss and the gradient norm where the gradient is not
+        finite. Costs one gradient, and about two more for each product and for the sharpness. It
+        keeps `products` vectors of the length of all weights.
+
+    Raises:
+        ValueError: for products or a tolerance that are not valid, an unbuilt model, or, in a
+            `tf.function`, max pooling that leaves the height and width as they are.
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+    >>> model.set_weights([np.array([[0.0], [1.0]])])   # L = 3 w_1^2 / 2 - w_2^2 / 2
+    >>> saddle = lambda y_true, y_pred: keras.ops.sum(y_true * y_pred**2) / 2
+    >>> result = curvature(model, saddle, (np.eye(2), np.array([[3.0], [-1.0]])))
+    >>> round(float(result.top_eigenvalue), 4), float(result.sharpness)
+    (3.0, -1.0)
+    """
+    if products < 1:
+        raise ValueError(f"`products` must be >= 1. Received: products={products!r}")
+    if not tolerance >= 0:
+        raise ValueError(f"`tolerance` must be >= 0. Received: tolerance={tolerance!r}")
+    objective = Objective(model, loss_fn, batch, weights, state)
+    loss, gradient, multiply = _second_order(objective)
+    norm = tf.norm(gradient)
+    # By an infinite norm it would be 0, and look like the one of a line.
+    direction = tf.where(tf.math.is_finite(norm), gradient / norm, float("nan"))
+    alone = objective.replicas == 1
+    method = _Lanczos(
+        start=tf.random.stateless_normal(gradient.shape, seed, dtype=gradient.dtype),
+        steps=min(products, gradient.shape[0]),
+        tolerance=tolerance if alone else 0.0,
+    )
+
+    def step(first, sharpness, progress):
+        """A product with the gradient at first, and then those of Lanczos' method.
+
+        All in one loop: the graph has to hold the product only once.
+        """
+        vector = tf.where(first, direction, progress.vector)
+        product = multiply(vector)
+        sharpness = tf.where(first, tf.tensordot(vector, product, 1), sharpness)
+        progress = tf.cond(
+            first | progress.done, lambda: progress, lambda: method.advance(progress, product)
+        )
+        return tf.constant(False), sharpness, progress
+
+    nan = tf.constant(float("nan"), gradient.dtype)
+    values = tf.constant(True), nan, method.begin(done=~tf.math.is_finite(norm))
+    if alone:
+        values = tf.while_loop(lambda first, _, progress: ~progress.done, step, values)
+    else:
+        for _ in range(1 + method.steps):
+            values = step(*values)
+    _, sharpness, found = values
+    return Curvature(loss, norm, sharpness, found.eigenvalue, found.residual, found.count)
+
+
+def flatten(tensors):
+    """One vector of all elements, in float64 if any of the tensors is, else in float32."""
+    tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
+    dtype = tf.float64 if any(t.dtype == tf.float64 for t in tensors) else tf.float32
+    return tf.concat([tf.reshape(tf.cast(t, dtype), [-1]) for t in tensors], 0)
+
+
+def eigh(matrix):
+    """`tf.linalg.eigh`, but nan for a matrix that is not finite, where that is an error."""
+    finite = tf.reduce_all(tf.math.is_finite(matrix))
+    eigenvalues, vectors = tf.linalg.eigh(tf.where(finite, matrix, 0))
+    return tf.where(finite, eigenvalues, float("nan")), vectors
+
+
+def _second_order(objective):
+    """`L(theta)`, its gradient as one vector, and the function that multiplies H by a vector."""
+    weights = objective.weights
+    # The gradient is recorded once, here: in a loop, each product then is a backward pass through
+    # it alone. Replicas add up afterwards: what they exchange must not be differentiated, as they
+    # would add up twice.
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+        outer.watch(weights)
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            inner.watch(weights)
+            loss = objective.replica_loss(weights)
+        gradient = inner.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradient = [tf.convert_to_tensor(g) for g in gradient]
+
+    def multiply(vector):
+        pieces = tf.split(vector, [w.shape.num_elements() for w in weights])
+        products = outer.gradient(
+            gradient,
+            weights,
+            output_gradients=[
+                tf.cast(tf.reshape(piece, w.shape), w.dtype)
+                for piece, w in zip(pieces, weights, strict=True)
+            ],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        if not tf.executing_eagerly():
+            _check_pooling(tf.compat.v1.get_default_graph())
+        return objective.sum_over_replicas([flatten(products)])[0]
+
+    # One by one, because they may be of different types.
+    loss, total = (objective.sum_over_replicas([value])[0] for value in (loss, flatten(gradient)))
+    return loss, total, multiply
+
+
+def _check_pooling(graph):
+    """Raises an error where TensorFlow's second derivative of max pooling would be wrong.
+
+    In a graph its kernel writes over its input where both have one shape, before it has read it
+    (TensorFlow 2.21, CPU): where the pooling leaves the height and width as they are.
+    """
+    for operation in graph.get_operations():
+        if operation.type in ("MaxPoolGradGrad", "MaxPool3DGradGrad"):
+            before, after = (t.shape[1:] for t in (operation.inputs[2], operation.outputs[0]))
+            if before == after and before.is_fully_defined():
+                raise ValueError(
+                    "In a `tf.function` TensorFlow has no right second derivative of a max pooling "
+                    "that leaves the size as it is (strides 1, or images of one pixel). "
+                    f"Received: one of shape {tuple(before)}"
+                )
+
+
+class _Progress(NamedTuple):
+    """Where Lanczos' method stands after `count` products.
+
+    Attributes:
+        count: int32.
+        vector: `[n]`, the unit vector to be multiplied next.
+        basis: `[steps, n]`, the vectors multiplied so far, orthonormal; then zeros.
+        rows: `[steps, steps + 1]`, float64: row j holds what `H basis[j]` is made of, its
+            components along the basis and, at j + 1, along the next vector.
+        eigenvalue, residual: Of the largest eigenvalue of H on the basis.
+        done: Whether there is nothing more to do.
+    """
+
+    count: tf.Tensor
+    vector: tf.Tensor
+    basis: tf.Tensor
+    rows: tf.Tensor
+    eigenvalue: tf.Tensor
+    residual: tf.Tensor
+    done: tf.Tensor
+
+
+class _Lanczos:
+    """Lanczos' method: at most `steps` products, from the vector `start`, `[n]`."""
+
+    def __init__(self, start, steps, tolerance):
+        self.steps = steps
+        self._start = start
+        self._tolerance = tolerance
+
+    def begin(self, done):
+        dtype = self._start.dtype
+        nan = tf.constant(float("nan"), dtype)
+        return _Progress(
+            count=tf.constant(0),
+            vector=self._start / tf.norm(self._start),
+            basis=tf.zeros([self.steps, self._start.shape[0]], dtype),
+            rows=tf.zeros([self.steps, self.steps + 1], tf.float64),
+            eigenvalue=nan,
+            residual=nan,
+            done=done,
+        )
+
+    def advance(self, progress, product):
+        """The progress with one product more, that of H and `progress.vector`."""
+        position = progress.count[tf.newaxis, tf.newaxis]
+        basis = tf.tensor_scatter_nd_update(progress.basis, position, progress.vector[tf.newaxis])
+        components, rest = _project(basis, product)
+        # What rounding has left of the components would grow when the rest is scaled to 1.
+        more, rest = _project(basis, rest)
+        size = tf.norm(rest)
+        row = tf.concat([components + more, [0]], 0)
+        row += size * tf.one_hot(progress.count + 1, self.steps + 1, dtype=row.dtype)
+        row = tf.cast(row, tf.float64)
+        rows = tf.tensor_scatter_nd_update(progress.rows, position, row[tf.newaxis])
+        count = progress.count + 1
+        eigenvalue, residual = self._top(rows[:count])
+        # No rest: the basis spans all that the start has a part in.
+        negligible = 8 * np.finfo(rest.dtype.as_numpy_dtype).eps * tf.norm(rows)
+        done = (
+            (count == self.steps)
+            | (residual <= self._tolerance * tf.abs(eigenvalue))
+            | (tf.cast(size, tf.float64) <= negligible)
+            | ~tf.math.is_finite(residual)
+        )
+        found = [tf.cast(value, rest.dtype) for value in (eigenvalue, residual)]
+        return _Progress(count, rest / size, basis, rows, *found, done)
+
+    def _top(self, rows):
+        """The largest eigenvalue of H on the basis, and the residual of its vector."""
+        square = rows[:, : tf.shape(rows)[0]]
+        # In exact numbers it is symmetric, with three diagonals, and the residual is the part
+        # along the next vector. With all components the residual has the products' rounding too.
+        eigenvalues, vectors = eigh((square + tf.transpose(square)) / 2)
+        eigenvalue, vector = eigenvalues[-1], vectors[:, -1]
+        image = tf.linalg.matvec(rows, vector, transpose_a=True)
+        vector = tf.pad(vector, [[0, tf.shape(image)[0] - tf.shape(vector)[0]]])
+        return eigenvalue, tf.norm(image - eigenvalue * vector)
+
+
+def _project(basis, vector):
+    """The components of a vector along an orthonormal basis, and what is left of the vector."""
+    components = tf.linalg.matvec(basis, vector)
+    return components, vector - tf.linalg.matvec(basis, components, transpose_a=True)

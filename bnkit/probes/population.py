@@ -1,0 +1,135 @@
+"""Statistics of the training data at the weights of the moment, for inference."""
+
+import itertools
+
+import tensorflow as tf
+
+from bnkit.probes.objective import call_in_training, read_variables
+
+
+def population_state(model, batches, *, weights=None, state=None):
+    """The model's state with its moving statistics measured anew, at the weights of the moment.
+
+    Each moving statistic is replaced by the average, over the batches, of what the batch itself
+    has: moving averages lag behind the weights (Wu and Johnson 2021, arXiv 2105.07576). As a
+    moving variance, the average is of the variances within a batch.
+
+    No layer has to be known. A moving statistic is a floating variable that a training call
+    updates as `moving' = m * moving + (1 - m) * batch`, 0 <= m < 1 the same for all of its
+    entries, in operations that can be differentiated: the derivative is m, and from `moving = 0`
+    follows the statistic of the batch, to a relative error of `2^-24 / (1 - m)`. In training mode
+    no output may depend on it. All other state, such as that of random layers, is as given, for
+    each batch and in what is returned.
+
+    Args:
+        model: A built `keras.Model`; its weights and state stay as they are.
+        batches: The inputs x of training batches: an iterable, or a tensor
+            `[batches, samples, ...]`, which a graph goes through in a loop.
+        weights: Aligned with `model.trainable_variables`; the model's own by default.
+        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+
+    Returns:
+        List of tensors aligned with `model.non_trainable_variables`. Inside `strategy.run`,
+        where each replica has its share of every batch, the average is also over the replicas.
+        Costs one forward pass for each batch; eagerly one more.
+
+    Raises:
+        ValueError: for no batches, or weights or state that do not match the model.
+
+    >>> norm = keras.layers.BatchNormalization(momentum=0.5)
+    >>> model = keras.Sequential([keras.Input((1,)), norm])
+    >>> [s.numpy() for s in population_state(model, [np.array([[1.0], [5.0]], "float32")])]
+    [array([3.], dtype=float32), array([4.], dtype=float32)]
+    """
+    weights, state = read_variables(model, weights, state)
+    first, batches = _peek(batches)
+    found = momenta(model, first, weights=weights, state=state)
+    if not found:
+        return state
+    start = list(state)
+    for position, m in found.items():
+        # From 0 there is no cancellation. What does not depend on its old value keeps it.
+        start[position] = tf.where(m > 0, tf.zeros_like(m), state[position])
+
+    def statistics(x):
+        _, updated = call_in_training(model, weights, start, x)
+        return [updated[position] / (1 - m) for position, m in found.items()]
+
+    averages = [tf.reduce_mean(each, 0) for each in _for_each(statistics, batches, found)]
+    averages = _mean_over_replicas(averages)
+    for (position, m), average in zip(found.items(), averages, strict=True):
+        state[position] = tf.where(tf.math.is_nan(m), state[position], average)
+    return state
+
+
+def momenta(model, x, *, weights=None, state=None):
+    """The momentum of every moving statistic, see `population_state`.
+
+    Args:
+        model, weights, state: See `population_state`.
+        x: Inputs of one batch.
+
+    Returns:
+        Position in `model.non_trainable_variables` -> scalar tensor m, for the floating variables
+        that a training call changes; nan for those among them that are no moving statistics.
+    """
+    weights, state = read_variables(model, weights, state)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch([value for value in state if value.dtype.is_floating])
+        _, updated = call_in_training(model, weights, state, x)
+    changed = [
+        position
+        for position, (before, after) in enumerate(zip(state, updated, strict=True))
+        if after is not before and before.dtype.is_floating
+    ]
+    slopes = tape.gradient([updated[p] for p in changed], [state[p] for p in changed])
+    return {
+        position: _momentum(slope)
+        for position, slope in zip(changed, slopes, strict=True)
+        if slope is not None
+    }
+
+
+def _peek(batches):
+    """The first batch, and all of them."""
+    if tf.is_tensor(batches):
+        return batches[0], batches
+    rest = iter(batches)
+    for first in rest:
+        return first, itertools.chain([first], rest)
+    raise ValueError("`batches` must hold at least one batch. Received: none")
+
+
+def _momentum(slope):
+    """What all entries of the slope are, if that is a momentum; else nan."""
+    entries = tf.reshape(slope, [-1])
+    same = tf.reduce_all(entries == entries[0])
+    valid = same & (entries[0] >= 0) & (entries[0] < 1)
+    return tf.where(valid, entries[0], float("nan"))
+
+
+def _for_each(function, batches, like):
+    """The function's list of values for every batch, each stacked."""
+    if tf.is_tensor(batches):
+        if _replicas() == 1 and not tf.executing_eagerly():
+            # Traced once, one batch after the other; replicas exchange nothing within a loop.
+            return tf.map_fn(
+                function,
+                batches,
+                parallel_iterations=1,
+                fn_output_signature=[m.dtype for m in like.values()],
+            )
+        batches = tf.unstack(batches)
+    return [tf.stack(values) for values in zip(*map(function, batches), strict=True)]
+
+
+def _replicas():
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def _mean_over_replicas(values):
+    if _replicas() == 1:
+        return values
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, values)

@@ -1,0 +1,142 @@
+"""What the paper proves of a batch-norm layer, measured on a live network (Theorem 4.1)."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from bnkit.layers import BatchNorm
+from bnkit.probes.capture import parts, recorded
+from bnkit.probes.objective import Objective
+
+
+class BatchNormIdentity(NamedTuple):
+    """What `batch_norm_identity` measures, one value per layer; tensors `[layers]`, float64.
+
+    Attributes:
+        layers: Names of the batch-norm layers, in forward order.
+        left: `sum over units ||dL_hat/dy||^2`.
+        right: `sum over units gamma^2/sigma^2 (||g||^2 - <1, g>^2 / m - <g, y_hat>^2 / m)`.
+        relative_difference: `|left - right| / right`; nan where both are 0.
+        gradient_ratio: `||dL_hat/dy|| / ||dL/dz||`, over all units: how much smaller the gradient
+            is for what goes into the layer than for what comes out; nan where `dL/dz` is 0.
+    """
+
+    layers: tuple[str, ...]
+    left: tf.Tensor
+    right: tf.Tensor
+    relative_difference: tf.Tensor
+    gradient_ratio: tf.Tensor
+
+
+def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
+    """Both sides of Theorem 4.1 for every batch-norm layer of a network.
+
+    y are the inputs of the layer, z its outputs, `g = dL/dz`, m the number of values of a unit,
+    `sigma^2` their variance plus epsilon, `y_hat = (y - mean) / sigma`. With epsilon 0 the sides
+    are equal (with 1/m in the last term, as in the paper's proof; the theorem prints 1/sqrt(m)):
+    a difference beyond rounding is an error in the layer's gradient. With epsilon > 0, `left` is
+    smaller, by the share `epsilon / sigma^2` of the last term.
+
+    The layers are those of `bnkit.layers.BatchNorm` and `keras.layers.BatchNormalization` that
+    take the statistics of the batch; one that uses its moving averages is left out, as is one in a
+    layer that loops over time. Of a layer that is called several times the first call counts.
+
+    Args:
+        model: A built `keras.Model`; its weights and state stay as they are.
+        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
+        batch: `(x, y)`.
+        weights: Aligned with `model.trainable_variables`; the model's own by default.
+        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+
+    Returns:
+        A `BatchNormIdentity`. Inside `strategy.run` the loss is that of the global batch, the
+        statistics are those of each replica's share, and both sides are summed over the replicas;
+        those of a `synchronized` layer are of the global batch. Costs one gradient.
+
+    Raises:
+        ValueError: for a model without such a layer, an unbuilt model, or weights or state that do
+            not match it.
+    """
+    objective = Objective(model, loss_fn, batch, weights, state)
+    values = dict(zip(map(id, model.trainable_variables), objective.weights, strict=True))
+    values |= zip(map(id, model.non_trainable_variables), objective.state, strict=True)
+    tape = tf.GradientTape(watch_accessed_variables=False)
+    with tape, recorded(_targets(model), tape) as calls:
+        loss = objective.replica_loss(objective.weights)
+    calls = _first_of_each(calls)
+    if not calls:
+        raise ValueError(
+            "The model has no batch norm that takes the statistics of the batch. "
+            f"Received: model {model.name!r}"
+        )
+    gradients = tape.gradient(
+        loss,
+        [(call.inputs[0], call.outputs[0]) for call in calls],
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    terms = []
+    for call, of_call in zip(calls, gradients, strict=True):
+        layer = call.owner
+        gamma = tf.cast(values[id(layer.gamma)] if layer.scale else 1, tf.float64)
+        rows = [_by_unit(tensor, layer.axis) for tensor in (call.inputs[0], *of_call)]
+        terms.append(_sides(*rows, gamma, layer, objective))
+    left, right, squared = tf.unstack(tf.stack(objective.sum_over_replicas(terms)), axis=1)
+    return BatchNormIdentity(
+        tuple(call.owner.name for call in calls),
+        left,
+        right,
+        tf.abs(left - right) / right,
+        tf.sqrt(left / squared),
+    )
+
+
+def _targets(model):
+    """Where a layer normalises by the batch; of Keras's also where not, see `_first_of_each`."""
+    attributes = {BatchNorm: "normalize_batch", keras.layers.BatchNormalization: "call"}
+    return [
+        (part, attribute)
+        for part in parts(model)
+        for kind, attribute in attributes.items()
+        if isinstance(part, kind)
+    ]
+
+
+def _first_of_each(calls):
+    """Each layer's first call that took the statistics of the batch."""
+    first = {}
+    for call in calls:
+        is_keras = isinstance(call.owner, keras.layers.BatchNormalization)
+        if is_keras and not (call.owner.trainable and call.keywords.get("training")):
+            continue
+        first.setdefault(id(call.owner), call)
+    return list(first.values())
+
+
+def _by_unit(tensor, axis):
+    """A tensor as `[values, units]`, float64."""
+    tensor = tf.cast(tf.convert_to_tensor(tensor), tf.float64)
+    order = list(range(len(tensor.shape)))
+    order.append(order.pop(axis))
+    return tf.reshape(tf.transpose(tensor, order), [-1, tensor.shape[axis]])
+
+
+def _sides(y, by_y, g, gamma, layer, objective):
+    """What this replica adds to left, right and `||g||^2`, `[3]`; all given `[values, units]`."""
+
+    def over_batch(*values):
+        sums = [tf.reduce_sum(value, 0) for value in values]
+        return objective.sum_over_replicas(sums) if layer.synchronized else sums
+
+    count, total = over_batch(tf.ones_like(y), y)
+    centred = y - total / count
+    (squares,) = over_batch(tf.square(centred))
+    variance = squares / count + layer.epsilon
+    y_hat = centred / tf.sqrt(variance)
+    of_g, along_one, along_y_hat = over_batch(tf.square(g), g, g * y_hat)
+    remaining = of_g - (tf.square(along_one) + tf.square(along_y_hat)) / count
+    right = tf.reduce_sum(tf.square(gamma) / variance * remaining)
+    if layer.synchronized:
+        # The same on all replicas, of the global batch.
+        right /= objective.replicas
+    return tf.stack([tf.reduce_sum(tf.square(by_y)), right, tf.reduce_sum(tf.square(g))])
