@@ -7,7 +7,16 @@ import math
 import re
 
 OPTIMIZERS = ("sgd", "adam")
-PROBES = ("landscape", "ics", "random_landscape")
+PROBES = (
+    "landscape",
+    "ics",
+    "activations",
+    "random_landscape",
+    "curvature",
+    "gradient_noise",
+    "weights",
+    "batch_norm_identity",
+)
 PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("auto", "cpu")
 
@@ -110,7 +119,7 @@ class Settings:
     optimizer: str = "sgd"
     momentum: float = 0.0
     weight_decay: float = 0.0
-    probes: tuple[str, ...] = ("landscape", "ics")
+    probes: tuple[str, ...] = ("landscape", "ics", "activations")
     probe_every: int = None
     step_sizes: tuple[float, ...] = None
     directions: int = 1

@@ -10,6 +10,10 @@ import shutil
 import filelock
 
 FORMAT = 1
+# What a run of a study prints, in its directory: no part of what it measures.
+LOG = "run.log"
+# How numbers that JSON does not have are written.
+NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class RunError(RuntimeError):
@@ -47,19 +51,19 @@ class RunDir:
     @property
     def status(self):
         """What `status.json` says, or None for a run that never started."""
-        return self._read("status.json")
+        return read_status(self.path)
 
     @property
     def settings(self):
         """What `settings.json` says, or None for a run that never started."""
-        return self._read("settings.json")
+        return _read(self.path / "settings.json")
 
     def start(self, description):
         """Empties the directory and writes `settings.json`, before anything is measured."""
         for entry in self.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.name != ".lock":
+            elif entry.name not in (".lock", LOG):
                 entry.unlink()
         self._write("settings.json", {"format": FORMAT, **description})
         self.set_status("running")
@@ -76,6 +80,12 @@ class RunDir:
             self._metrics = open(self.path / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         self._metrics.write(json.dumps(to_json(record), allow_nan=False) + "\n")
         self._metrics.flush()
+
+    def records(self):
+        """All records of `metrics.jsonl` in the order written."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [from_json(json.loads(line)) for line in lines]
 
     def metrics_length(self):
         """Bytes in `metrics.jsonl`: kept with a checkpoint, so that a resumed run can cut back."""
@@ -107,20 +117,20 @@ class RunDir:
             self._metrics.close()
             self._metrics = None
 
-    def _read(self, name):
-        path = self.path / name
-        if not path.exists():
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise RunError(f"{path} is damaged: {error}") from error
-
     def _write(self, name, content):
         path = self.path / name
         unfinished = path.with_name(f".{name}.unfinished")
         unfinished.write_text(json.dumps(to_json(content), indent=2) + "\n", encoding="utf-8")
         os.replace(unfinished, path)
+
+
+def read_status(path):
+    """What `status.json` in a run's directory says, whoever holds it; None if it never started.
+
+    Raises:
+        RunError: if the file is damaged.
+    """
+    return _read(pathlib.Path(path) / "status.json")
 
 
 def to_json(value):
@@ -138,3 +148,21 @@ def to_json(value):
     if hasattr(value, "tolist"):  # NumPy arrays and scalars
         return to_json(value.tolist())
     raise TypeError(f"cannot be written as JSON. Received: {value!r} of type {type(value)}")
+
+
+def from_json(value):
+    """What `to_json` wrote: "nan", "inf" and "-inf" as numbers again."""
+    if isinstance(value, dict):
+        return {key: from_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _read(path):
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}") from error

@@ -12,13 +12,15 @@ import bnkit
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
     "settings": 0, "schedules": 0, "store": 0,
-    "layers": 1, "data": 1, "losses": 1, "probes": 1,
-    "models": 2, "training": 2,
-    "callbacks": 3,
-    "experiment": 4, "report": 4,
-    "main": 6,
+    "layers": 1, "data": 1, "losses": 1, "report": 1,
+    "probes": 2, "models": 2,
+    "training": 3,
+    "callbacks": 4,
+    "experiment": 5,
+    "study": 6,
+    "main": 7,
 }  # fmt: skip
-WITHOUT_TENSORFLOW = {"settings", "schedules", "store", "report"}
+WITHOUT_TENSORFLOW = {"settings", "schedules", "store", "report", "study"}
 MAY_NOT = {
     "layers": {"settings"},
     "probes": {"store", "callbacks"},

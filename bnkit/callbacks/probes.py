@@ -1,99 +1,12 @@
 """The probes of the landscape, taken while a model trains."""
 
-import keras
 import tensorflow as tf
 
 from bnkit import probes
-from bnkit.callbacks.base import Callback
+from bnkit.callbacks.probe import ProbeCallback
+from bnkit.probes.activations import EDGES, QUANTILE_LEVELS
 from bnkit.probes.objective import read
-from bnkit.schedules import Every
 from bnkit.settings import DEFAULTS
-
-
-class ProbeCallback(Callback):
-    """A probe that is taken on a schedule, before or after the update of a step.
-
-    Args:
-        every: Steps between two measurements; the first is at step 0.
-        batch: A fixed `(x, y)` to measure on, as the model takes it. By default the step's own
-            training batch, which only bnkit's `Trainer` can give.
-        write: Called with each record, a dict with `step` and `kind`.
-
-    Attributes:
-        records: All records so far.
-
-    Raises:
-        ValueError: at the start of `model.fit` without a `batch`, or with several steps per
-            execution, where no single update can be seen.
-    """
-
-    kind = None
-
-    def __init__(self, *, every=25, batch=None, write=None):
-        super().__init__(Every(every))
-        self.records = []
-        self._fixed_batch = batch
-        self._write = write or (lambda record: None)
-        self._steps_seen = 0
-        self._step = None
-
-    @property
-    def part(self):
-        """The first measurement is spent on compiling."""
-        return self.kind if self.records else "compile"
-
-    def measure(self, loss_fn, batch, *arguments):
-        """The record's values, name -> tensor; compiled, on each replica's share of the batch."""
-        raise NotImplementedError
-
-    def before_update(self, batch):
-        """At a step of the schedule, with the weights of that step."""
-
-    def after_update(self, batch):
-        """The same step, with the weights after its update."""
-
-    def on_train_begin(self, logs=None):
-        if self._fixed_batch is None:
-            self._check(self.trainer is not None, "`batch=(x, y)`", "batch=None")
-            loss_fn = self.trainer.loss_fn
-            self._compiled = self.trainer.on_replicas(
-                lambda batch, *arguments: self.measure(loss_fn, batch, *arguments)
-            )
-            return
-        if self.trainer is None:
-            steps = self.model.steps_per_execution
-            self._check(steps == 1, "`steps_per_execution=1`", f"steps_per_execution={steps}")
-            loss_fn = _compiled_loss(self.model)
-        else:
-            loss_fn = self.trainer.loss_fn
-        self._compiled = tf.function(
-            lambda x, y, *arguments: self.measure(loss_fn, (x, y), *arguments), autograph=False
-        )
-
-    def on_train_batch_begin(self, batch, logs=None):
-        step = self._steps_seen if self.trainer is None else self.trainer.step
-        self._step = step if self.when.next(step) == step else None
-        if self._step is not None:
-            self._batch = self._fixed_batch or self.trainer.batch()
-            self.before_update(self._batch)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._steps_seen += 1
-        if self._step is not None:
-            self.after_update(self._batch)
-
-    def record(self, batch, *arguments, **values):
-        """Takes the probe, and keeps and writes its record."""
-        measured = self._compiled(*batch, *arguments)
-        values |= {name: value.numpy().tolist() for name, value in measured.items()}
-        record = {"step": self._step, "kind": self.kind, **values}
-        self.records.append(record)
-        self._write(record)
-
-    def _check(self, fulfilled, need, received):
-        if not fulfilled:
-            name = type(self).__name__
-            raise ValueError(f"{name} needs {need} in `model.fit`. Received: {received}")
 
 
 class Landscape(ProbeCallback):
@@ -118,7 +31,7 @@ class Landscape(ProbeCallback):
         return probes.landscape(self.model, loss_fn, batch, self.step_sizes)._asdict()
 
     def before_update(self, batch):
-        self.record(batch, step_sizes=self.step_sizes)
+        self.record(step_sizes=self.step_sizes, **self.take(batch))
 
 
 class RandomLandscape(ProbeCallback):
@@ -149,13 +62,40 @@ class RandomLandscape(ProbeCallback):
             self.model, loss_fn, batch, self.step_sizes, "random", seed=seed
         )._asdict()
 
+    def example(self):
+        return (tf.constant([0, 0]),)
+
     def before_update(self, batch):
         for direction in range(self.directions):
             seed = tf.random.experimental.stateless_fold_in([self._seed, self._step], direction)
-            self.record(batch, seed, direction=direction, step_sizes=self.step_sizes)
+            measured = self.take(batch, seed)
+            self.record(direction=direction, step_sizes=self.step_sizes, **measured)
 
 
-class InternalCovariateShift(ProbeCallback):
+class _AcrossUpdate(ProbeCallback):
+    """A probe of the weights before and after the real update of a step."""
+
+    def before_update(self, batch):
+        self._weights = read(self.model.trainable_variables)
+        self._state = read(self.model.non_trainable_variables)
+
+    def example(self):
+        weights = read(self.model.trainable_variables)
+        return weights, read(self.model.non_trainable_variables), weights
+
+    def after_update(self, batch):
+        names = [stage.name for stage in probes.stages(self.model)]
+        next_weights = read(self.model.trainable_variables)
+        measured = self.take(batch, self._weights, self._state, next_weights, *self.numbers())
+        self.record(layers=names, **measured)
+        self._weights = self._state = None
+
+    def numbers(self):
+        """Further arguments of `measure`."""
+        return ()
+
+
+class InternalCovariateShift(_AcrossUpdate):
     """Change of each layer's gradient by the real update of the layers before it (paper Fig 3).
 
     Records: `{step, kind: "ics", layers, l2, cosine, gradient_norm}`, see
@@ -171,38 +111,174 @@ class InternalCovariateShift(ProbeCallback):
         measured = probes.internal_covariate_shift(
             self.model, loss_fn, batch, next_weights, weights=weights, state=state
         )
-        return {name: value for name, value in measured._asdict().items() if name != "layers"}
+        return _tensors(measured)
+
+
+class Weights(_AcrossUpdate):
+    """Size, direction and gradient of each layer's weights, and how far its update turns them.
+
+    Records: `{step, kind: "weights", layers, weight_norm, effective_lr, angular_update,
+    radial_share, gradient_norm}`, see `bnkit.probes.weights`.
+
+    Args:
+        every, batch, write: See `ProbeCallback`.
+    """
+
+    kind = "weights"
+
+    def measure(self, loss_fn, batch, weights, state, next_weights, lr):
+        measured = probes.weights(
+            self.model, loss_fn, batch, next_weights, lr, weights=weights, state=state
+        )
+        return _tensors(measured)
+
+    def example(self):
+        return (*super().example(), *self.numbers())
+
+    def numbers(self):
+        return (tf.constant(self.learning_rate),)
+
+
+class Activations(ProbeCallback):
+    """The inputs of the non-linearities: a few units in detail, all of them for signal propagation.
+
+    Records (paper Figs 1c, 2, 6, 8, 9): `{step, kind: "activations", layers, units, mean,
+    variance, quantiles, quantile_levels, histogram, edges, mean_change, variance_change,
+    mean_drift, variance_drift}`, changes since the last measurement and drift since the first;
+    and `{step, kind: "signal_propagation", layers, squared_mean, variance, rank,
+    effective_rank}`. See `bnkit.probes.activations`.
+
+    Args:
+        units: Units of every layer that are looked at, the same all the time.
+        seed: Chooses them.
+        every, batch, write: See `ProbeCallback`.
+    """
+
+    kind = "activations"
+    kinds = ("activations", "signal_propagation")
+
+    def __init__(self, *, units=3, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self._units = units
+        self._seed = seed
+
+    def measure(self, loss_fn, batch):
+        measured = probes.activations(self.model, batch, units=self._units, seed=self._seed)
+        self._measured = measured  # the names are known once this has been traced
+        return {
+            "units": _tensors(measured),
+            "signal": _tensors(measured.signal),
+        }
 
     def before_update(self, batch):
-        self._weights = read(self.model.trainable_variables)
-        self._state = read(self.model.non_trainable_variables)
-
-    def after_update(self, batch):
-        names = [stage.name for stage in probes.stages(self.model)]
-        next_weights = read(self.model.trainable_variables)
-        self.record(batch, self._weights, self._state, next_weights, layers=names)
-        self._weights = self._state = None
-
-
-def _compiled_loss(model):
-    """The loss that a model was compiled with, as a scalar for a batch."""
-    loss = model.loss
-    if isinstance(loss, keras.losses.Loss):
-        return loss
-    if not isinstance(loss, str) and not callable(loss):
-        raise ValueError(
-            "The model must be compiled with one loss: a name, a function or a Keras loss. "
-            f"Received: loss={loss!r}"
+        measured = self.take(batch)
+        earlier = [record for record in self.records if record["kind"] == self.kind]
+        now = measured["units"]
+        self.record(
+            layers=list(self._measured.layers),
+            units=list(self._measured.units),
+            quantile_levels=list(QUANTILE_LEVELS),
+            edges=EDGES.tolist(),
+            **now,
+            **_differences("change", now, earlier[-1:]),
+            **_differences("drift", now, earlier[:1] or [now]),
         )
-    function = keras.losses.get(loss)
+        layers = list(self._measured.signal.layers)
+        self.record(kind="signal_propagation", layers=layers, **measured["signal"])
 
-    def mean_loss(y_true, y_pred):
-        y_true = tf.cast(y_true, y_pred.dtype)
-        # As `compile` does: a label for each sample meets an output of length one.
-        if len(y_pred.shape) == len(y_true.shape) + 1 and y_pred.shape[-1] == 1:
-            y_true = y_true[..., tf.newaxis]
-        elif len(y_true.shape) == len(y_pred.shape) + 1 and y_true.shape[-1] == 1:
-            y_true = tf.squeeze(y_true, -1)
-        return tf.reduce_mean(function(y_true, y_pred))
 
-    return mean_loss
+class Curvature(ProbeCallback):
+    """Sharpness and the top eigenvalue of the Hessian, at the weights of the step.
+
+    Records: `{step, kind: "curvature", loss, gradient_norm, sharpness, top_eigenvalue, residual,
+    products, edge_of_stability}`, the last one `lr * top_eigenvalue / 2`: gradient descent on a
+    quadratic diverges beyond 1 (Cohen et al. 2021). See `bnkit.probes.curvature`.
+
+    Args:
+        products: Most Hessian-vector products for the eigenvalue.
+        seed: Draws where the search for the eigenvector starts.
+        every, batch, write: See `ProbeCallback`.
+    """
+
+    kind = "curvature"
+
+    def __init__(self, *, products=20, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self._products = products
+        self._seed = seed
+
+    def measure(self, loss_fn, batch):
+        return probes.curvature(
+            self.model, loss_fn, batch, products=self._products, seed=(self._seed, 0)
+        )._asdict()
+
+    def before_update(self, batch):
+        measured = self.take(batch)
+        edge = self.learning_rate * measured["top_eigenvalue"] / 2
+        self.record(**measured, edge_of_stability=edge)
+
+
+class GradientNoise(ProbeCallback):
+    """How the gradients of mini-batches scatter, at the weights of the step.
+
+    The mini-batches are those of this and the next steps in bnkit's `Trainer`, of the size that it
+    trains on: one batch of all samples has no noise. In `model.fit` they are the parts of `batch`.
+
+    Records: `{step, kind: "gradient_noise", batches, gradient_norm, trace, top_eigenvalue, share,
+    signal_to_noise}`, see `bnkit.probes.gradient_noise`.
+
+    Args:
+        batches: Number of mini-batches.
+        every, batch, write: See `ProbeCallback`.
+    """
+
+    kind = "gradient_noise"
+
+    def __init__(self, *, batches=8, **kwargs):
+        super().__init__(**kwargs)
+        self._batches = batches
+
+    def step_batch(self):
+        return self.trainer.batch(self._batches)
+
+    def measure(self, loss_fn, batch):
+        return probes.gradient_noise(self.model, loss_fn, batch, parts=self._batches)._asdict()
+
+    def before_update(self, batch):
+        self.record(batches=self._batches, **self.take(batch))
+
+
+class BatchNormIdentity(ProbeCallback):
+    """Both sides of the paper's Theorem 4.1 at every batch normalisation of the network.
+
+    Records: `{step, kind: "batch_norm_identity", layers, left, right, relative_difference,
+    gradient_ratio}`, see `bnkit.probes.batch_norm_identity`.
+
+    Args:
+        every, batch, write: See `ProbeCallback`.
+    """
+
+    kind = "batch_norm_identity"
+
+    def measure(self, loss_fn, batch):
+        measured = probes.batch_norm_identity(self.model, loss_fn, batch)
+        self._layers = measured.layers
+        return _tensors(measured)
+
+    def before_update(self, batch):
+        measured = self.take(batch)
+        self.record(layers=list(self._layers), **measured)
+
+
+def _tensors(measured):
+    """The tensors of a named tuple, name -> tensor."""
+    return {name: value for name, value in measured._asdict().items() if tf.is_tensor(value)}
+
+
+def _differences(suffix, now, reference):
+    """Mean and variance now minus those of a reference, a list of one; nan where it is empty."""
+    differences = {}
+    for name in ("mean", "variance"):
+        before = reference[0][name] if reference else [float("nan")] * len(now[name])
+        differences[f"{name}_{suffix}"] = [a - b for a, b in zip(now[name], before, strict=True)]
+    return differences

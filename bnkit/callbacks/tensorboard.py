@@ -2,7 +2,10 @@
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
+from tensorboard.plugins.histogram import metadata as histogram
 
+from bnkit.callbacks import charts, hparams
 from bnkit.callbacks.base import Callback
 
 
@@ -11,8 +14,10 @@ class TensorBoard(Callback):
 
     Of the records of training steps, one of `every`; those of probes, all.
 
-    The landscape appears as the lower and upper edge of its bands, internal covariate shift as
-    one curve for each layer.
+    The landscape appears as the lower and upper edge of its bands, what is measured of each layer
+    as one curve for each, activations as histograms, too. The tab Custom Scalars shows the bands
+    as such, and the curves of all layers in one chart; the tab HParams the runs as a table, of
+    those for which `write_settings` and `write_outcome` are called.
 
     Args:
         directory: Where the event files go.
@@ -25,6 +30,32 @@ class TensorBoard(Callback):
         super().__init__()
         self._every = every
         self._writer = tf.summary.create_file_writer(str(directory))
+        self._charted = set()
+        self._charts = {}
+
+    def restore(self, records):
+        """Takes over which charts the records of an interrupted run have called for."""
+        for record in records:
+            self._new_charts(record)
+
+    def write_settings(self, name, settings):
+        """The run in the table of runs.
+
+        Args:
+            name: Tells the run from all others.
+            settings: Name -> plain value; lists are shown as text.
+        """
+        self._write_raw(hparams.start(name, settings), step=0)
+
+    def write_outcome(self, path):
+        """Headline numbers of the run in a directory in the table; none while it may go on."""
+        found = hparams.end(path)
+        if found:
+            step, scalars, end = found
+            with self._writer.as_default(step=step):
+                for name, value in scalars.items():
+                    tf.summary.scalar(name, value)
+            self._write_raw([end], step=step)
 
     def write(self, record):
         """Writes one record, a dict with `step` and `kind`."""
@@ -34,6 +65,11 @@ class TensorBoard(Callback):
         with self._writer.as_default(step=record["step"]):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
+            if record["kind"] == "activations":
+                for name, buckets in _histograms(record).items():
+                    _write_histogram(name, buckets)
+            if self._new_charts(record):
+                _write_layout(charts.layout(self._charts))
 
     def on_train_begin(self, logs=None):
         self._trained = self._train_seconds()
@@ -51,6 +87,22 @@ class TensorBoard(Callback):
 
     def close(self):
         self._writer.close()
+
+    def _new_charts(self, record):
+        """Whether this is the first record of its kind, or direction, that has charts."""
+        kind = record["kind"]
+        key = (kind, record.get("direction"))
+        if key in self._charted:
+            return False
+        self._charted.add(key)
+        new = charts.charts(kind, _SCALARS[kind](record))
+        self._charts.setdefault(kind, []).extend(new)
+        return bool(new)
+
+    def _write_raw(self, summaries, step):
+        with self._writer.as_default():
+            for summary in summaries:
+                tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
 
     def _train_seconds(self):
         return self.trainer.clock.seconds["train"]
@@ -71,15 +123,63 @@ def _landscape(record):
         f"{group}/{name}_{edge}": choose(values)
         for name, values in bands.items()
         for edge, choose in (("lower", np.min), ("upper", np.max))
-    } | {f"{group}/{name}": record[name] for name in ("loss", "gradient_norm", "smoothness")}
-
-
-def _ics(record):
-    return {
-        f"ics_{name}/{layer}": value
-        for name in ("l2", "cosine", "gradient_norm")
-        for layer, value in zip(record["layers"], record[name], strict=True)
+    } | {
+        # The line in the band: the loss before the step, the middle one of the distances.
+        f"{group}/loss": record["loss"],
+        f"{group}/gradient_distance": np.median(record["gradient_distances"]),
+        f"{group}/gradient_norm": record["gradient_norm"],
+        f"{group}/smoothness": record["smoothness"],
     }
+
+
+def _by_layer(record):
+    return {
+        f"{record['kind']}_{name}/{layer}": value
+        for name, values in record.items()
+        if name not in ("step", "kind", "layers")
+        for layer, value in zip(record["layers"], values, strict=True)
+    }
+
+
+def _activations(record):
+    names = ("mean", "variance", "mean_change", "variance_change", "mean_drift", "variance_drift")
+    return {
+        f"activations_{name}/{unit}": value
+        for name in names
+        for unit, value in zip(_units(record), record[name], strict=True)
+    }
+
+
+def _histograms(record):
+    """Name -> `[bins, 3]`: left edge, right edge and count of the bins from the first to the last
+    that hold anything."""
+    edges = np.array(record["edges"])
+    found = {}
+    for unit, counts in zip(_units(record), record["histogram"], strict=True):
+        filled = np.flatnonzero(counts)
+        if len(filled):
+            bins = slice(filled[0], filled[-1] + 1)
+            buckets = [edges[:-1][bins], edges[1:][bins], np.array(counts)[bins]]
+            found[f"activations/{unit}"] = np.stack(buckets, axis=1)
+    return found
+
+
+def _write_histogram(name, buckets):
+    """A histogram that has been counted already."""
+    metadata = histogram.create_summary_metadata(display_name=None, description=None)
+    tf.summary.write(name, tf.constant(buckets, tf.float64), metadata=metadata)
+
+
+def _write_layout(layout):
+    """What the tab Custom Scalars shows; TensorBoard takes the one written last."""
+    content = tf.constant(layout.SerializeToString())
+    metadata = custom_scalar.create_summary_metadata()
+    tf.summary.write(custom_scalar.CONFIG_SUMMARY_TAG, content, metadata=metadata)
+
+
+def _units(record):
+    pairs = zip(record["layers"], record["units"], strict=True)
+    return [f"{layer}_unit{unit}" for layer, unit in pairs]
 
 
 _SCALARS = {
@@ -87,5 +187,11 @@ _SCALARS = {
     "eval": _plain,
     "landscape": _landscape,
     "random_landscape": _landscape,
-    "ics": _ics,
+    "ics": _by_layer,
+    "activations": _activations,
+    "signal_propagation": _by_layer,
+    "curvature": _plain,
+    "gradient_noise": _plain,
+    "weights": _by_layer,
+    "batch_norm_identity": _by_layer,
 }

@@ -3,26 +3,22 @@
 import contextlib
 import functools
 import logging
-import os
 import pathlib
-import platform
-import signal
-import threading
-from datetime import datetime, timezone
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-import bnkit
 from bnkit import callbacks, data, layers, models
+from bnkit.experiment import interrupt
+from bnkit.experiment.description import describe
+from bnkit.experiment.watchers import watchers
 from bnkit.losses import HalfSquaredError
 from bnkit.store import RunDir, RunError
 from bnkit.training import Clock, Diverged, Trainer
 
 # A run of hours loses at most this many steps to a crash; Ctrl-C loses none.
 _CHECKPOINT_EVERY = 500
-_EVALUATION_BATCH = 500
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +68,7 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
         checkpoint.set_trainer(trainer)
         length = checkpoint.restore() if earlier else None
         if length is None:
-            directory.start(_description(settings, study_dir, command, dataset, trainer))
+            directory.start(describe(settings, study_dir, command, dataset, trainer))
         else:
             _check_same_data(directory, dataset)
             directory.truncate_metrics(length)
@@ -80,10 +76,13 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
             directory.set_status("running", steps=trainer.step, seconds=earlier["seconds"])
             _log.info("%s goes on from step %d", directory.path, trainer.step)
         with contextlib.ExitStack() as stack:
-            watchers = [checkpoint, *_watchers(settings, dataset, directory, progress, stack)]
+            records = directory.records() if trainer.step else []
+            watching = watchers(
+                settings, trainer.model, dataset, directory, records, progress, stack
+            )
             try:
-                with _interrupt_between_calls(trainer.model):
-                    trainer.fit(batches, settings.steps, watchers)
+                with interrupt.between_calls(trainer.model):
+                    trainer.fit(batches, settings.steps, [checkpoint, *watching])
                     if trainer.step < settings.steps:
                         checkpoint.save()
             except Diverged as error:
@@ -164,84 +163,6 @@ def _strategy(name):
     return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
 
 
-def _watchers(settings, dataset, directory, progress, stack):
-    """The callbacks that measure and show, in the order in which they are called."""
-    # TensorBoard keeps about a thousand points of a curve, and each takes a millisecond to write.
-    board = callbacks.TensorBoard(directory.tensorboard, every=-(-settings.steps // 1000))
-    stack.callback(board.close)
-
-    def write(record):
-        directory.append(record)
-        board.write(record)
-
-    every = settings.probe_every
-    probes = {
-        "landscape": lambda: callbacks.Landscape(settings.step_sizes, every=every, write=write),
-        "ics": lambda: callbacks.InternalCovariateShift(every=every, write=write),
-        "random_landscape": lambda: callbacks.RandomLandscape(
-            settings.step_sizes,
-            directions=settings.directions,
-            seed=settings.seed,
-            every=every,
-            write=write,
-        ),
-    }
-    watchers = [probes[name]() for name in settings.probes]
-    watchers.append(
-        callbacks.Evaluation(
-            dataset.test, every=settings.eval_every, batch_size=_EVALUATION_BATCH, write=write
-        )
-    )
-    watchers += [callbacks.TrainingMetrics(write), board]
-    if progress:
-        bar = callbacks.Progress(settings.steps, settings.run_id)
-        stack.callback(bar.close)
-        watchers.append(bar)
-    return watchers
-
-
-def _description(settings, study_dir, command, dataset, trainer):
-    """The content of `settings.json`."""
-    return {
-        "study": pathlib.Path(study_dir).name,
-        "run": settings.run_id,
-        "settings": settings.to_dict(),
-        "command": list(command),
-        "versions": {
-            "bnkit": bnkit.__version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
-        "data": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "train_size": len(dataset.train),
-            "test_size": len(dataset.test),
-            "classes": dataset.classes,
-            "input_shape": list(dataset.input_shape),
-        },
-        "device": {
-            "strategy": type(trainer.strategy).__name__,
-            "replicas": trainer.replicas,
-            "devices": [_device_name(d) for d in trainer.strategy.extended.worker_devices],
-            "cores": os.cpu_count(),
-        },
-        "parameters": trainer.model.count_params(),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
-
-
-def _device_name(device):
-    """The model of a GPU, or the kind of any other device."""
-    spec = tf.DeviceSpec.from_string(device)
-    if spec.device_type != "GPU":
-        return spec.device_type
-    gpu = tf.config.list_physical_devices("GPU")[spec.device_index]
-    return tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-
-
 def _save_status(directory, trainer, state, reason=""):
     seconds = {**trainer.clock.seconds, "total": trainer.clock.total}
     directory.set_status(state, reason=reason, steps=trainer.step, seconds=seconds)
@@ -283,29 +204,3 @@ def _precision(name):
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-@contextlib.contextmanager
-def _interrupt_between_calls(model):
-    """Lets the first Ctrl-C end the training between two graph calls, and the third at once.
-
-    The second, of somebody who is impatient, would lose the checkpoint that the first asked for.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    presses = 0
-
-    def stop(signum, frame):
-        nonlocal presses
-        presses += 1
-        model.stop_training = True
-        if presses > 2:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

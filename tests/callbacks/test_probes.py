@@ -169,15 +169,6 @@ def test_a_label_for_each_sample_meets_an_output_of_length_one(loss):
     np.testing.assert_allclose(watcher.records[0]["loss"], expected, rtol=1e-6)
 
 
-def test_model_fit_needs_one_loss():
-    model = small.model()
-    model.compile("sgd", [small.cross_entropy()])
-    data = small.split(8)
-    x = np.asarray(small.prepare(data.x))
-    with pytest.raises(ValueError, match="must be compiled with one loss"):
-        model.fit(x, data.y, verbose=0, callbacks=[callbacks.Landscape(batch=(x, data.y))])
-
-
 def test_model_fit_needs_a_batch_and_single_steps(fit):
     with pytest.raises(ValueError, match=r"Landscape needs `batch=\(x, y\)`"):
         fit([callbacks.Landscape()])

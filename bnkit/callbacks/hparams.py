@@ -1,0 +1,63 @@
+"""What TensorBoard's HParams tab shows of a run: its settings, and how it came out."""
+
+import math
+
+from tensorboard.plugins.hparams import api, api_pb2, summary
+
+from bnkit.store import read_status
+
+# Headline number of the report -> scalar and its name in the table.
+_METRICS = {
+    "accuracy": ("headline/accuracy", "final accuracy"),
+    "loss": ("headline/loss", "final loss"),
+    "peak": ("headline/peak_smoothness", "peak smoothness"),
+    "width": ("headline/loss_range", "loss range"),
+}
+# TensorBoard shows five settings unless it is asked for more.
+_FIRST = ("norm", "lr", "seed", "model", "width")
+_TYPES = {
+    bool: api_pb2.DATA_TYPE_BOOL,
+    int: api_pb2.DATA_TYPE_FLOAT64,
+    float: api_pb2.DATA_TYPE_FLOAT64,
+    str: api_pb2.DATA_TYPE_STRING,
+}
+_STATUS = {"done": api_pb2.STATUS_SUCCESS, "diverged": api_pb2.STATUS_FAILURE}
+
+
+def start(name, settings):
+    """Summaries for the start of a run: which columns the table has, and the values of settings.
+
+    Args:
+        name: Tells the run from all others in the table.
+        settings: Name -> plain value; lists are shown as text, what is None is left out.
+    """
+    values = {key: _plain(value) for key, value in settings.items() if value is not None}
+    columns = [
+        api_pb2.HParamInfo(name=key, type=_TYPES.get(type(values.get(key))), differs=key in _FIRST)
+        for key in settings
+    ]
+    # Named here, or else every scalar of the run would be a column.
+    metrics = [api.Metric(tag, display_name=shown).as_proto() for tag, shown in _METRICS.values()]
+    return [summary.experiment_pb(columns, metrics), api.hparams_pb(values, trial_id=name)]
+
+
+def end(path):
+    """How the run in a directory came out: `(steps, scalars, summary)`; None while it may go on.
+
+    `scalars`, name -> number, are those of `bnkit.report.summary.headlines`, without what was not
+    measured; `summary` marks the end of the run.
+    """
+    status = read_status(path)["status"]
+    if status not in _STATUS:
+        return None
+    # Loads pandas and seaborn, which nothing needs before the end of a run.
+    from bnkit.report import frames
+    from bnkit.report.summary import headlines
+
+    (found,) = headlines(frames.read_runs(path))
+    scalars = {tag: found[key] for key, (tag, _) in _METRICS.items() if not math.isnan(found[key])}
+    return found["steps"], scalars, summary.session_end_pb(_STATUS[status])
+
+
+def _plain(value):
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,302 @@
+"""The callbacks in plain `model.fit`, on other people's models."""
+
+import keras
+import numpy as np
+import pandas
+import pytest
+import tensorflow as tf
+
+from bnkit import callbacks, load_runs, probes
+from bnkit.callbacks.compiled import CompiledLoss
+
+RNG = np.random.default_rng(0)
+
+
+def images(samples=8, size=8, classes=3):
+    x = RNG.normal(size=(samples, size, size, 3)).astype("float32")
+    return x, RNG.integers(0, classes, samples)
+
+
+def all_probes(batch, every=2, **options):
+    options |= {"batch": batch, "every": every}
+    return [
+        callbacks.Landscape([0.1, 0.2], **options),
+        callbacks.RandomLandscape([0.1], **options),
+        callbacks.InternalCovariateShift(**options),
+        callbacks.Activations(**options),
+        callbacks.Curvature(products=2, **options),
+        callbacks.GradientNoise(batches=2, **options),
+        callbacks.Weights(**options),
+    ]
+
+
+def sequential():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.2, seed=1),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
+class Subclassed(keras.Model):
+    """A residual network without a graph of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = keras.layers.Conv2D(3, 3, padding="same")
+        self.norm = keras.layers.BatchNormalization()
+        self.head = keras.layers.Dense(3)
+
+    def call(self, x, training=False):
+        x = x + tf.nn.relu(self.norm(self.first(x), training=training))
+        return self.head(tf.reduce_mean(x, [1, 2]))
+
+
+def transformer():
+    tokens = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(11, 8)(tokens)
+    x = keras.layers.LayerNormalization()(x + keras.layers.MultiHeadAttention(2, 4)(x, x))
+    x = x + keras.layers.Dense(8)(keras.layers.Dense(16, activation="gelu")(x))
+    return keras.Model(tokens, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(x)))
+
+
+def two_inputs_and_outputs():
+    image, number = keras.Input((8, 8, 3), name="image"), keras.Input((2,), name="number")
+    x = keras.layers.Flatten()(keras.layers.Conv2D(2, 3)(image))
+    x = keras.layers.Concatenate()([x, keras.layers.Dense(4, activation="tanh")(number)])
+    outputs = {
+        "label": keras.layers.Dense(3, name="label")(x),
+        "size": keras.layers.Dense(1, name="size")(x),
+    }
+    return keras.Model({"image": image, "number": number}, outputs)
+
+
+def cross_entropy():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def compiled(model, loss=None, **options):
+    model.compile(keras.optimizers.SGD(0.05), loss or cross_entropy(), **options)
+    return model
+
+
+def task(name):
+    """A compiled model with its data, made anew with the same weights each time."""
+    keras.utils.set_random_seed(3)
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(8, 8, 8, 3)).astype("float32")
+    y = generator.integers(0, 3, 8)
+    if name == "sequential":
+        return compiled(sequential()), x, y
+    if name == "subclassed":
+        return compiled(Subclassed()), x, y
+    if name == "transformer":
+        return compiled(transformer()), generator.integers(0, 11, (8, 6)), y
+    losses = {"label": cross_entropy(), "size": "mse"}
+    model = compiled(two_inputs_and_outputs(), losses, loss_weights={"label": 1.0, "size": 0.5})
+    numbers = generator.normal(size=(8, 2)).astype("float32")
+    sizes = generator.normal(size=(8, 1)).astype("float32")
+    return model, {"image": x, "number": numbers}, {"label": y, "size": sizes}
+
+
+TASKS = ("sequential", "subclassed", "transformer", "two inputs")
+
+
+def fit(name, watchers=lambda batch: []):
+    model, x, y = task(name)
+    found = watchers((x, y))
+    model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0, callbacks=found)
+    return model, found
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_weights_after_training_are_the_same_bits_with_all_probes(name):
+    plain, _ = fit(name)
+    probed, watchers = fit(name, all_probes)
+    for a, b in zip(plain.variables, probed.variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+    for a, b in zip(plain.metrics_variables, probed.metrics_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+    for watcher in watchers:
+        assert {record["step"] for record in watcher.records} == {0, 2}
+        table = watcher.frame()
+        assert isinstance(table, pandas.DataFrame) and set(table["step"]) == {0, 2}
+        assert np.isfinite(table.select_dtypes("number").drop(columns="seed")).any(axis=None)
+
+
+def test_probes_together_and_alone_give_the_same_numbers():
+    _, together = fit("sequential", all_probes)
+    for i in (0, 2, 3, 5):
+        _, (alone,) = fit("sequential", lambda batch, i=i: [all_probes(batch)[i]])
+        for one, other in zip(alone.records, together[i].records, strict=True):
+            # Layers without a name of their own get another one each time.
+            assert str(one | {"layers": None}) == str(other | {"layers": None})
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_loss_is_the_one_that_fit_minimises(name):
+    """Keras's own value of it on the same batch in training mode."""
+    model, x, y = task(name)
+    watcher = callbacks.Landscape([0.1], batch=(x, y), every=100)
+    history = model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=[watcher])
+    np.testing.assert_allclose(watcher.records[0]["loss"], history.history["loss"][0], rtol=1e-5)
+
+
+def test_penalties_that_layers_add_are_no_part_of_the_loss():
+    def model(penalty):
+        keras.utils.set_random_seed(3)
+        dense = keras.layers.Dense(3, kernel_regularizer=penalty, activity_regularizer=penalty)
+        return compiled(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), dense]))
+
+    x, y = images()
+    measured = []
+    for penalty in (None, keras.regularizers.L2(10.0)):
+        watcher = callbacks.Landscape([0.1], batch=(x, y))
+        model(penalty).fit(x, y, verbose=0, callbacks=[watcher])
+        measured.append(watcher.records[0])
+    for field in ("loss", "losses", "gradient_norm", "gradient_distances"):
+        np.testing.assert_allclose(*[one[field] for one in measured], rtol=1e-5)
+
+
+def test_a_model_may_say_itself_what_its_loss_is():
+    class Own(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return 3 * keras.ops.mean(keras.ops.square(y_pred - keras.ops.cast(y, "float32")))
+
+    inputs = keras.Input((4,))
+    model = Own(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd")
+    x, y = RNG.normal(size=(6, 4)), RNG.normal(size=(6, 1))
+    watcher = callbacks.Landscape([0.1], batch=(x, y))
+    expected = 3 * np.mean((model.predict(x, verbose=0) - y) ** 2)
+    model.fit(x, y, verbose=0, callbacks=[watcher])
+    np.testing.assert_allclose(watcher.records[0]["loss"], expected, rtol=1e-5)
+
+
+def test_mixed_precision_trains_and_is_measured():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    x, y = images()
+    model = compiled(sequential())
+    watchers = all_probes((x, y))
+    model.fit(x, y, batch_size=4, verbose=0, callbacks=watchers)
+    landscape = watchers[0].records[0]
+    assert np.isfinite(landscape["losses"]).all() and landscape["gradient_norm"] > 0
+
+
+def test_mobilenet():
+    model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=3)
+    x, y = images(size=32)
+    watchers = [
+        callbacks.Landscape([0.1], batch=(x, y)),
+        callbacks.Activations(batch=(x, y)),
+    ]
+    compiled(model, "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0, callbacks=watchers)
+    assert np.isfinite(watchers[0].records[0]["losses"]).all()
+    kernels = [stage.name for stage in probes.stages(model)]
+    assert list(watchers[1].frame()["layer"].unique()) == kernels
+
+
+def test_under_a_strategy_the_numbers_are_those_of_one_device(two_replicas):
+    measured = []
+    for strategy in (tf.distribute.get_strategy(), two_replicas):
+        with strategy.scope():
+            model, x, y = task("subclassed")
+            model.optimizer = keras.optimizers.SGD(0.05)
+        watcher = callbacks.Landscape([0.1, 0.2], batch=(x, y))
+        model.fit(x, y, batch_size=4, shuffle=False, verbose=0, callbacks=[watcher])
+        measured.append(watcher.records[0])
+    for field in ("loss", "losses", "gradient_distances", "smoothness"):
+        np.testing.assert_allclose(*[one[field] for one in measured], rtol=1e-4)
+
+
+def test_a_scope_around_fit_is_refused_because_keras_would_divide_the_loss(two_replicas):
+    with two_replicas.scope(), pytest.raises(ValueError, match=r"outside `strategy\.scope"):
+        CompiledLoss(task("sequential")[0])
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is_trained():
+    x, y = images()
+    model = compiled(sequential())
+    before = [v.numpy() for v in model.variables]
+    for watcher, message in (
+        (callbacks.Landscape(batch=(x[..., :2], y)), r"Landscape cannot measure the model"),
+        (callbacks.GradientNoise(batches=3, batch=(x, y)), "GradientNoise cannot measure"),
+        (callbacks.Landscape(batch=(x,)), r"needs `batch=\(x, y\)`.*Received: 1 entries"),
+        (callbacks.Landscape(), r"needs `batch=\(x, y\)`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(x, y, verbose=0, callbacks=[watcher])
+    plain = compiled(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), "mse")
+    watcher = callbacks.BatchNormIdentity(batch=(np.ones((2, 3)), np.ones(2)))
+    with pytest.raises(ValueError, match="BatchNormIdentity cannot measure"):
+        plain.fit(np.ones((2, 3)), np.ones(2), verbose=0, callbacks=[watcher])
+    for a, b in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b)
+
+
+def test_a_call_without_training_is_measured_as_fit_calls_it():
+    class Plain(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = [keras.layers.Flatten(), keras.layers.Dense(3)]
+
+        def call(self, x):
+            return self.inner[1](self.inner[0](x))
+
+    x, y = images()
+    watchers = all_probes((x, y))
+    model = compiled(Plain())
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=watchers)
+    assert [watcher.records[0]["step"] for watcher in watchers] == [0] * len(watchers)
+
+
+def test_a_model_without_a_loss_is_refused():
+    model = sequential()
+    model.compile("sgd")
+    x, y = images()
+    with pytest.raises(ValueError, match="must be compiled with a loss"):
+        model.fit(x, y, verbose=0, callbacks=[callbacks.Landscape(batch=(x, y))])
+
+
+def test_plots_are_the_figures_of_the_report():
+    _, watchers = fit("sequential", all_probes)
+    for watcher in watchers:
+        figure = watcher.plot()
+        assert any(axes.has_data() for axes in figure.axes)
+    assert watchers[0].plot("smoothness").axes[0].get_ylabel() != ""
+    with pytest.raises(ValueError, match="`figure` must be one of loss_band, gradient_predict"):
+        watchers[0].plot("no such figure")
+
+
+def test_a_run_directory_is_read_by_the_report(tmp_path):
+    from bnkit.report import write_report
+
+    for seed, name in enumerate(("sequential", "subclassed")):
+        model, x, y = task(name)
+        model.compile(model.optimizer, model.loss, metrics=["accuracy"])
+        run = callbacks.RunDirectory(tmp_path / "runs" / "mine" / name, norm="bn", seed=seed)
+        watcher = callbacks.Landscape([0.1], batch=(x, y), every=2, write=run.write)
+        model.fit(
+            x, y, batch_size=4, epochs=2, validation_data=(x, y), verbose=0,
+            callbacks=[watcher, run],
+        )  # fmt: skip
+    table = load_runs(tmp_path / "runs", "landscape")
+    assert list(table["step"]) == [0, 2, 0, 2] and set(table["run"]) == {"sequential", "subclassed"}
+    assert list(load_runs(tmp_path / "runs", "eval")["step"]) == [2, 4, 2, 4]
+    assert set(load_runs(tmp_path / "runs", "train")["status"]) == {"done"}
+    page = write_report(tmp_path / "runs" / "mine", tmp_path / "report")
+    assert (page.parent / "figures" / "loss_band.png").exists()
+
+
+def test_a_run_directory_that_is_not_among_the_callbacks_says_so(tmp_path):
+    run = callbacks.RunDirectory(tmp_path / "run")
+    model, x, y = task("sequential")
+    watcher = callbacks.Landscape([0.1], batch=(x, y), write=run.write)
+    with pytest.raises(ValueError, match="must be among the callbacks"):
+        model.fit(x, y, verbose=0, callbacks=[watcher])
