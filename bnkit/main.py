@@ -11,7 +11,7 @@ import textwrap
 
 from absl import flags
 
-from bnkit import layers
+from bnkit import layers, study
 from bnkit.settings import (
     ACTIVATIONS,
     DEFAULTS,
@@ -23,11 +23,16 @@ from bnkit.settings import (
     Settings,
     SettingsError,
 )
+from bnkit.study import INTERRUPTED
 
 _PURPOSE = """\
 Trains a network with a normalisation, measures the landscape of its loss on the way, and reports.
 
-usage: python -m bnkit.main --norm=bn --lr=0.5"""
+usage: python -m bnkit.main --norm=bn --lr=0.5
+       python -m bnkit.main --norm=none,bn --lr=0.1,0.5 --seed=0,1,2 --study=fig1 --jobs=2
+       python -m bnkit.main --flagfile=flags/quick.flags
+
+Lists make a grid: every combination is one run, and one report compares them all."""
 
 # Group -> flag -> help, in the order of `--help`. Flags that are fields of `Settings` take their
 # type and their default from there.
@@ -69,8 +74,13 @@ _HELP = {
     "Where results go": {
         "study": "name of the folder that collects runs to be compared",
         "runs_dir": "runs are written to RUNS_DIR/STUDY/RUN",
-        "reports_dir": "reports are written to REPORTS_DIR/STUDY/RUN",
+        "reports_dir": "reports are written to REPORTS_DIR/STUDY/RUN; that of a grid to "
+        "REPORTS_DIR/STUDY",
         "resume": "keep what an earlier run of the same settings measured, and go on from there",
+    },
+    "Grids": {
+        "jobs": "runs of a grid to make at a time, each with its share of the CPU cores",
+        "dry_run": "list the runs and their states, make a few steps to estimate their time, stop",
     },
 }
 _DEFAULTS = {
@@ -79,11 +89,9 @@ _DEFAULTS = {
     "runs_dir": "runs",
     "reports_dir": "reports",
     "resume": True,
+    "jobs": 1,
+    "dry_run": False,
 }
-
-
-# What a shell returns for a command that Ctrl-C ended.
-INTERRUPTED = 130
 
 
 class _Parser(flags.ArgumentParser):
@@ -113,15 +121,23 @@ def _truth(text):
         raise ValueError from None
 
 
+_ONE = {str: (str, "text"), int: (int, "a whole number"), float: (float, "a number")}
 _PARSERS = {
-    str: _Parser(str, "text"),
-    int: _Parser(int, "a whole number"),
-    float: _Parser(float, "a number"),
+    **{kind: _Parser(*one) for kind, one in _ONE.items()},
     bool: _Parser(_truth, "true or false"),
     tuple[str, ...]: _Parser(_split, "a comma-separated list of names"),
     tuple[float, ...]: _Parser(
         lambda text: tuple(map(float, _split(text))), "a comma-separated list of numbers"
     ),
+}
+
+# Of the flags that make a grid.
+_LIST_PARSERS = {
+    kind: _Parser(
+        lambda text, convert=convert: tuple(convert(part.strip()) for part in text.split(",")),
+        f"{valid}, or several with commas between them",
+    )
+    for kind, (convert, valid) in _ONE.items()
 }
 
 
@@ -137,6 +153,9 @@ def define_flags():
             if kind is bool:
                 flag = flags.BooleanFlag(name, default, text)
                 flag.parser = _PARSERS[bool]
+            elif name in study.AXES:
+                default = None if default is None else (default,)
+                flag = flags.Flag(_LIST_PARSERS[kind], None, name, default, f"{text}; or a list")
             else:
                 flag = flags.Flag(_PARSERS[kind], None, name, default, text)
             flags.DEFINE_flag(flag, values)
@@ -148,11 +167,11 @@ def define_flags():
 def help_text(values):
     """The flags by group, with their defaults."""
     lines = [_PURPOSE]
-    groups = {**_HELP, "Other": {"flagfile": values["flagfile"].help, "help": values["help"].help}}
-    for title, group in groups.items():
+    for title, group in {**_HELP, "Other": ("flagfile", "help")}.items():
         lines += ["", f"{title}:"]
-        for name, text in group.items():
+        for name in group:
             default = _shown_default(name, values[name].default)
+            text = values[name].help
             lines += textwrap.wrap(
                 f"{text} [{default}]" if default and name != "help" else text,
                 width=96,
@@ -179,7 +198,7 @@ def _shown(value):
 
 
 def parse(argv):
-    """The command line as `(FlagValues, Settings)`.
+    """The command line as `(FlagValues, list of Settings)`, one for every run.
 
     Raises:
         flags.Error: for a flag that is unknown or cannot be read.
@@ -189,23 +208,27 @@ def parse(argv):
     rest = values(argv)[1:]
     if rest:
         raise flags.Error(f"unexpected argument {rest[0]!r}: flags look like --norm=bn")
-    fields = [field.name for field in dataclasses.fields(Settings)]
-    if values.norm not in layers.names() and ":" not in values.norm:
-        valid = f"one of {', '.join(layers.names())}, or package.module:Class"
-        raise SettingsError("norm", values.norm, valid)
+    for norm in values.norm:
+        if norm not in layers.names() and ":" not in norm:
+            valid = f"one of {', '.join(layers.names())}, or package.module:Class"
+            raise SettingsError("norm", norm, valid)
     if values.study in ("", ".", "..") or pathlib.Path(values.study).name != values.study:
         raise SettingsError("study", values.study, "the name of a folder")
-    return values, Settings(**{name: values[name].value for name in fields})
+    if values.jobs < 1:
+        raise SettingsError("jobs", values.jobs, "a whole number >= 1")
+    fields = [field.name for field in dataclasses.fields(Settings)]
+    return values, study.grid(**{name: values[name].value for name in fields})
 
 
 def main(argv=None):
     """Runs the command; returns its exit code.
 
-    That is 0, 2 for input that is not valid, or 130 after Ctrl-C.
+    That is 0, 1 for a study of which runs failed, 2 for input that is not valid, or 130 after
+    Ctrl-C.
     """
     argv = sys.argv if argv is None else argv
     try:
-        values, settings = parse(argv)
+        values, grid = parse(argv)
     except SettingsError as error:
         return _fail(f"flag --{error.field}={_shown(error.value)}: must be {error.valid}")
     except flags.Error as error:
@@ -213,10 +236,98 @@ def main(argv=None):
     if values.help:
         print(help_text(values))
         return 0
+    _show_log()
+    command = ["python", "-m", "bnkit.main", *argv[1:]]
     try:
-        return _run(values, settings, ["python", "-m", "bnkit.main", *argv[1:]])
+        if values.dry_run:
+            return _list(values, grid)
+        if len(grid) > 1:
+            return _run_study(values, grid, command)
+        return _run(values, grid[0], command)
     except KeyboardInterrupt:
         return _fail("interrupted", code=INTERRUPTED)
+
+
+def _list(values, grid):
+    """Shows what there is to do, and how long it will take; returns the exit code."""
+    from bnkit.store import RunError
+    from bnkit.study import tables, timing
+
+    try:
+        _check_users_layers(grid)
+        states = {
+            settings: study.state(settings, _study_dir(values), resume=values.resume)
+            for settings in grid
+        }
+        estimates = timing.estimate(
+            {s: state for s, state in states.items() if state not in study.ENDED},
+            _study_dir(values),
+            jobs=values.jobs,
+            data_dir=values.data_dir or None,
+        )
+    except (ValueError, OSError, RunError) as error:
+        return _fail(error)
+    print(tables.text(tables.plan_table(grid, states, estimates)))
+    known = [seconds for seconds in estimates.values() if seconds is not None]
+    print(
+        f"{len(estimates)} of {len(grid)} runs to make, {values.jobs} at a time: "
+        f"about {tables.duration(timing.in_all(known, values.jobs))}"
+    )
+    return 0 if len(known) == len(estimates) else 1
+
+
+def _run_study(values, grid, command):
+    """Makes the runs of a grid and reports on the study; returns the exit code."""
+    from bnkit.report import ReportError, write_report
+    from bnkit.report.summary import warnings
+    from bnkit.store import RunError
+    from bnkit.study import tables
+
+    study_dir = _study_dir(values)
+    report = pathlib.Path(values.reports_dir) / values.study
+    try:
+        # Before anything is trained: what can be found out now is not to be found out at the end.
+        report.mkdir(parents=True, exist_ok=True)
+        _check_users_layers(grid)
+        outcomes = study.run(
+            grid,
+            study_dir,
+            jobs=values.jobs,
+            data_dir=values.data_dir or None,
+            resume=values.resume,
+            command=command,
+        )
+        heads = tables.read_headlines(outcomes, study_dir)
+    except (ValueError, OSError, RunError) as error:
+        return _fail(error)
+    print(tables.text(tables.outcome_table(outcomes, heads)))
+    states = {outcome.state for outcome in outcomes}
+    if states & {"interrupted", "to do"}:
+        return _fail("interrupted; the same command goes on from there", code=INTERRUPTED)
+    if not heads:
+        return _fail("every run failed before it measured anything: no report", code=1)
+    for line in warnings([head for head in heads.values() if head["never_trained"]]):
+        print(f"bnkit: {line}", file=sys.stderr)
+    try:
+        print(f"report: {write_report(study_dir, report)}")
+    except (ReportError, OSError) as error:
+        return _fail(error, code=1)
+    print(f"TensorBoard: tensorboard --logdir {study_dir}")
+    return 1 if "failed" in states else 0
+
+
+def _study_dir(values):
+    return pathlib.Path(values.runs_dir) / values.study
+
+
+def _check_users_layers(grid):
+    """That the user's own layers can be imported: a slip is told before anything is trained."""
+    paths = {settings.norm for settings in grid if ":" in settings.norm}
+    if paths:
+        with _without_start_up_messages():
+            import keras  # noqa: F401
+        for path in sorted(paths):
+            layers.get(path)
 
 
 def _run(values, settings, command):
@@ -232,15 +343,13 @@ def _run(values, settings, command):
     from bnkit.report.summary import headlines, sentence, warnings
     from bnkit.store import RunError
 
-    _show_log()
-    study = pathlib.Path(values.runs_dir) / values.study
     report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
     try:
         # Before anything is trained: that it can be written is not to be found out at the end.
         report.mkdir(parents=True, exist_ok=True)
         run = experiment.run(
             settings,
-            study,
+            _study_dir(values),
             data_dir=values.data_dir or None,
             resume=values.resume,
             command=command,

@@ -1,0 +1,10 @@
+"""A study: a grid of settings, every one a run in a process of its own.
+
+Nothing here imports TensorFlow; the processes of the runs do.
+"""
+
+from bnkit.study.grids import AXES, grid
+from bnkit.study.launch import ENDED, Outcome, run, state
+from bnkit.study.process import INTERRUPTED
+
+__all__ = ["AXES", "ENDED", "INTERRUPTED", "Outcome", "grid", "run", "state"]

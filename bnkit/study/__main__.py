@@ -1,0 +1,52 @@
+"""One run of a study, in a process of its own: started by `bnkit.study.run`, not by hand.
+
+The first line of standard input is the task, as JSON. The input stays open for as long as the run
+is wanted; its end interrupts the run as Ctrl-C does. So no run outlives its study, however that
+ends, and a Ctrl-C in the terminal reaches the runs once, through the study.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+
+from bnkit.settings import Settings
+from bnkit.store import read_status
+from bnkit.study.process import INTERRUPTED
+
+
+def main():
+    """Returns the exit code: 0 for a run that ended, 1 for one that failed, 130 interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    task = json.loads(sys.stdin.readline())
+    threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("bnkit").setLevel(logging.INFO)
+    try:
+        from bnkit import experiment
+
+        directory = experiment.run(Settings(**task.pop("settings")), **task, progress=False)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        traceback.print_exc()
+        # The study shows the last line. Keras writes in bold, which is no use in a file.
+        message = re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}")
+        print(" ".join(message.split()), file=sys.stderr)
+        return 1
+    return INTERRUPTED if read_status(directory)["status"] == "interrupted" else 0
+
+
+def _interrupt_at_end_of_input():
+    # Not sys.stdin: a thread that holds it while the interpreter ends is a fatal error.
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

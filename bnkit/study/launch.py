@@ -1,0 +1,191 @@
+"""Runs the settings of a grid, some at a time, and tells how each came out."""
+
+import collections
+import contextlib
+import dataclasses
+import logging
+import os
+import pathlib
+import signal
+import threading
+import time
+
+from bnkit.settings import Settings
+from bnkit.store import read_status
+from bnkit.study.display import Display
+from bnkit.study.process import Process
+
+ENDED = ("done", "diverged")
+# Seconds between two looks at the processes.
+_PAUSE = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run of a study came out.
+
+    Attributes:
+        settings: `bnkit.Settings` of the run.
+        state: "done", "diverged", "interrupted" or "failed"; "to do" if it was never started.
+        reason: Why it is not done; empty if it is.
+        seconds: What this call spent on it, start of the process included; 0 if it had ended
+            before.
+    """
+
+    settings: Settings
+    state: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+def state(settings, study_dir, *, resume=True):
+    """What `run` finds of a run: "done" or "diverged", which it skips; "resume", or "to do"."""
+    directory = pathlib.Path(study_dir) / settings.run_id
+    status = read_status(directory) if resume else None
+    if status is None:
+        return "to do"
+    if status["status"] in ENDED:
+        return status["status"]
+    return "resume" if any(directory.glob("checkpoints/*.index")) else "to do"
+
+
+def run(grid, study_dir, *, jobs=1, data_dir=None, resume=True, command=(), progress=True):
+    """Makes every run of a grid that has not ended yet, each in a process of its own.
+
+    A run that fails or diverges does not stop the others. Ctrl-C, or SIGTERM, asks the runs at
+    hand to save a checkpoint and end, and starts no other; a third one ends them at once. In both
+    cases the same call goes on from there.
+
+    Args:
+        grid: List of `bnkit.Settings`, no two of them equal.
+        study_dir: Directory of the study, made if needed.
+        jobs: How many runs to make at a time. Of several, each gets its share of the cores, and
+            takes GPU memory only as it needs it.
+        data_dir, resume, command: As for `experiment.run`.
+        progress: Whether to show a progress bar of the whole study.
+
+    Returns:
+        List of `Outcome`, in the order of the grid.
+
+    Raises:
+        RunError: for a run directory that cannot be read.
+    """
+    study_dir = pathlib.Path(study_dir)
+    found = {settings: state(settings, study_dir, resume=resume) for settings in grid}
+    outcomes = {
+        settings: Outcome(settings, found[settings])
+        for settings in grid
+        if found[settings] in ENDED
+    }
+    waiting = collections.deque(settings for settings in grid if settings not in outcomes)
+    if outcomes:
+        _log.info("%d of %d runs are already measured", len(outcomes), len(grid))
+    jobs = min(jobs, len(waiting))
+    environment = _environment(jobs)
+
+    def start(settings):
+        return Process(
+            settings,
+            study_dir,
+            environment=environment,
+            data_dir=data_dir,
+            resume=resume,
+            command=list(command),
+        )
+
+    with (
+        Display(study_dir, grid, outcomes, progress) as display,
+        contextlib.closing(_ended(waiting, start, jobs, display.show)) as ended,
+    ):
+        for process in ended:
+            outcome = Outcome(process.settings, *process.result())
+            outcomes[process.settings] = outcome
+            _tell(outcome, process.log, len(outcomes), len(grid))
+    return [outcomes.get(settings, Outcome(settings, "to do")) for settings in grid]
+
+
+def _ended(waiting, start, jobs, show):
+    """Starts what waits, so many at a time, and yields each process as soon as it has ended.
+
+    After Ctrl-C nothing more is started. `show(running)` is called at every look.
+    """
+    running = []
+    with _Interrupts() as interrupts:
+        try:
+            while running or (waiting and not interrupts.count):
+                while waiting and len(running) < jobs and not interrupts.count:
+                    running.append(start(waiting.popleft()))
+                interrupts.pass_on(running)
+                for process in [process for process in running if process.has_ended]:
+                    running.remove(process)
+                    yield process
+                show([process.settings for process in running])
+                if running:
+                    time.sleep(_PAUSE)
+        finally:
+            for process in running:
+                process.kill()
+
+
+def _tell(outcome, log, count, total):
+    """Says how a run ended."""
+    text = f"run {count} of {total}: {outcome.settings.run_id} {outcome.state}"
+    if outcome.state == "failed":
+        _log.error("%s: %s (all it printed: %s)", text, outcome.reason, log)
+    else:
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        _log.info("%s after %.0f s%s", text, outcome.seconds, reason)
+
+
+def _environment(jobs):
+    """The environment of a run that shares the machine with others."""
+    environment = dict(os.environ)
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if jobs > 1:
+        threads = str(max(1, _cores() // jobs))
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+            environment.setdefault(name, threads)
+        environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    return environment
+
+
+def _cores():
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+class _Interrupts:
+    """Counts Ctrl-C and SIGTERM, and passes them on to the processes of the runs."""
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.count = 0
+        self._passed_on = 0
+
+    def pass_on(self, running):
+        """The first asks the runs to end, the third ends them."""
+        if self.count == self._passed_on:
+            return
+        self._passed_on = self.count
+        for process in running:
+            process.interrupt() if self.count < 3 else process.kill()
+        if running and self.count < 3:
+            _log.info("saving %d runs; Ctrl-C three times ends them at once", len(running))
+
+    def _add(self, signum, frame):
+        self.count += 1
+
+    def __enter__(self):
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._add) for number in self._SIGNALS}
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,90 @@
+"""The process of one run, as its study sees it."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+
+from bnkit.store import LOG, read_status
+
+# What a shell returns for a command that Ctrl-C ended.
+INTERRUPTED = 130
+
+
+class Process:
+    """Runs `experiment.run(settings, study_dir, **options)` in a process of its own.
+
+    What it prints goes to `run.log` in the directory of the run.
+
+    Args:
+        settings: `bnkit.Settings`.
+        study_dir: `pathlib.Path` of the study.
+        environment: Its environment variables.
+        options: Further arguments of `experiment.run`; plain values.
+
+    Attributes:
+        settings: As given.
+        directory: The directory of the run.
+        log: The file of what it prints.
+    """
+
+    def __init__(self, settings, study_dir, *, environment, **options):
+        self.settings = settings
+        self.directory = study_dir / settings.run_id
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.log = self.directory / LOG
+        self._asked_to_end = False
+        self._start = time.monotonic()
+        with open(self.log, "ab" if options["resume"] else "wb") as log:
+            self._log_start = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bnkit.study"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                # The terminal sends Ctrl-C to all processes of the session that is its own.
+                start_new_session=True,
+            )
+        task = {"settings": settings.to_dict(), "study_dir": str(study_dir), **options}
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(task).encode() + b"\n")
+            self._process.stdin.flush()
+
+    @property
+    def has_ended(self):
+        return self._process.poll() is not None
+
+    def interrupt(self):
+        """Asks the run to save a checkpoint and end."""
+        self._asked_to_end = True
+        self._process.stdin.close()
+
+    def kill(self):
+        """Ends the run at once."""
+        self._asked_to_end = True
+        self._process.kill()
+
+    def result(self):
+        """`(state, reason, seconds)` once it has ended; `state` as in `status.json`."""
+        code = self._process.wait()
+        self._process.stdin.close()
+        seconds = time.monotonic() - self._start
+        if code == 0:
+            status = read_status(self.directory)
+            return status["status"], status["reason"], seconds
+        if self._asked_to_end or code == INTERRUPTED:
+            return "interrupted", "stopped by hand", seconds
+        return "failed", self._why(code), seconds
+
+    def _why(self, code):
+        """The last line that it printed, or the signal that ended it."""
+        with open(self.log, "rb") as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        if code < 0:
+            return f"ended by {signal.Signals(-code).name}" + (f": {last}" if last else "")
+        return last or f"exit code {code}"

@@ -1,0 +1,137 @@
+"""How long the runs of a grid will take, from a few measured steps of each kind of run."""
+
+import dataclasses
+import heapq
+import math
+import pathlib
+import tempfile
+
+from bnkit.store import read_status
+from bnkit.study.launch import run
+
+# Parts of a run's seconds that grow with its steps, and those that are spent once or cannot be
+# told apart from noise in a short run. All others are probes.
+_BY_STEP = ("train", "records")
+_ONCE = ("data", "compile", "checkpoint", "other", "total")
+# Measurements in the longer of the two short runs, and training steps from one to the next. Steps
+# of the deep linear network are so short that a few would only measure what surrounds them.
+_ROUNDS = 3
+_STEPS, _LINEAR_STEPS = 5, 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Seconds of one kind of run.
+
+    Attributes:
+        start: A run of one step, with all that happens once: the process, tracing, the first
+            measurement, two evaluations.
+        step: Each further step.
+        probes: Each further time that the probes measure.
+        evaluation: Each further evaluation.
+    """
+
+    start: float
+    step: float
+    probes: float
+    evaluation: float
+
+    def seconds(self, settings, made=0):
+        """Seconds of a run of these settings that has made so many of its steps already."""
+
+        def further(every):
+            due = math.ceil(settings.steps / every) - math.ceil(made / every)
+            return max(due - 1, 0)
+
+        return (
+            self.start
+            + self.step * (settings.steps - made - 1)
+            + self.probes * further(settings.probe_every)
+            + self.evaluation * further(settings.eval_every)
+        )
+
+
+def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
+    """Estimates what is left to do of runs, by making two short ones of each kind.
+
+    These are made as `study.run` makes them, so many at a time, in a temporary directory.
+
+    Args:
+        states: `bnkit.Settings` -> `study.state`, "to do" or "resume".
+        study_dir: Directory of the study; only read.
+        jobs, data_dir, progress: As for `study.run`.
+
+    Returns:
+        `Settings` -> seconds, or None for a run whose short ones failed; the log says why.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+    """
+    short = {settings: _short_runs(settings) for settings in states}
+    pairs = list(dict.fromkeys(short.values()))
+    with tempfile.TemporaryDirectory(prefix="bnkit-") as directory:
+        outcomes = run(
+            [settings for pair in pairs for settings in pair],
+            pathlib.Path(directory, "dry_run"),
+            jobs=jobs,
+            data_dir=data_dir,
+            progress=progress,
+        )
+        measured = {}
+        for pair, one, more in zip(pairs, outcomes[::2], outcomes[1::2], strict=True):
+            measured[pair] = _cost(one, more, pathlib.Path(directory, "dry_run"))
+    estimates = {}
+    for settings, pair in short.items():
+        made = 0
+        if states[settings] == "resume":
+            made = read_status(pathlib.Path(study_dir) / settings.run_id)["steps"]
+        cost = measured[pair]
+        estimates[settings] = cost and cost.seconds(settings, made)
+    return estimates
+
+
+def in_all(seconds, jobs):
+    """Seconds until the last run ends, where the next one starts as soon as a place is free.
+
+    >>> in_all([3, 1, 1, 1], jobs=2)
+    3
+    """
+    places = [0] * jobs
+    for duration in seconds:
+        heapq.heapreplace(places, places[0] + duration)
+    return max(places)
+
+
+def _short_runs(settings):
+    """Settings of a run of one step and of one of a few rounds, that cost what these cost."""
+    steps = _LINEAR_STEPS if settings.is_linear else _STEPS
+    # The learning rate costs nothing; a tiny one cannot diverge.
+    one = dataclasses.replace(
+        settings, lr=1e-9, seed=0, steps=1, probe_every=steps, eval_every=steps
+    )
+    return one, dataclasses.replace(one, steps=_ROUNDS * steps)
+
+
+def _cost(one, more, directory):
+    """The `Cost` that two short runs tell; None if one failed."""
+    for outcome in (one, more):
+        if outcome.state in ("interrupted", "to do"):
+            raise KeyboardInterrupt
+        if outcome.state != "done":
+            return None
+    first, later = (
+        read_status(directory / outcome.settings.run_id)["seconds"] for outcome in (one, more)
+    )
+    grown = {
+        part: max(seconds - first.get(part, 0), 0)
+        for part, seconds in later.items()
+        if part not in _ONCE
+    }
+    evaluation = grown.pop("evaluate")
+    step = sum(grown.pop(part, 0) for part in _BY_STEP)
+    return Cost(
+        start=one.seconds,
+        step=step / (more.settings.steps - 1),
+        probes=sum(grown.values()) / (_ROUNDS - 1),
+        evaluation=evaluation / (_ROUNDS - 1),
+    )
