@@ -1,0 +1,117 @@
+"""Which runs are compared: by condition, normalisation and seed."""
+
+import collections
+import math
+
+import pandas
+
+from bnkit.report import arms
+from bnkit.report.claims.traces import NotComparable
+
+
+def conditions(traces, over_lr):
+    """The traces as `{condition: {norm: {seed: trace}}}`.
+
+    A condition is as in the figures (`arms.with_condition`): everything that was set but for
+    normalisation and seed. It names model, data and learning rate, and what else differs between
+    the runs with that model and data. With `over_lr` it holds for all learning rates, and there is
+    a list of traces for each seed.
+    """
+    tasks = collections.defaultdict(list)
+    for trace in traces:
+        settings = trace.run.settings
+        tasks[f"{settings.get('model')}, {settings.get('dataset')}"].append(trace)
+    found = {}
+    for task, members in tasks.items():
+        for trace, label in zip(members, _labels(members, over_lr), strict=True):
+            seeds = found.setdefault(f"{task}, {label}", {}).setdefault(trace.norm, {})
+            if over_lr:
+                seeds.setdefault(trace.seed, []).append(trace)
+            else:
+                seeds[trace.seed] = trace
+    return found
+
+
+def compare(measure, norms, members):
+    """One number per seed that all of the normalisations have.
+
+    Args:
+      measure: from the traces of one seed, in the order of `norms`, to a number (`measures`).
+      norms: the normalisations to compare; all of them in `members`.
+      members: the runs of one condition, as from `conditions`.
+
+    Returns:
+      The numbers, all finite, and notes on the seeds: those that gave none, and why, and what to
+      know of the others.
+    """
+    over = [members[norm] for norm in norms]
+    values, notes = [], collections.defaultdict(list)
+    for seed in sorted(set.union(*map(set, over)), key=_order):
+        without = [norm for norm, seeds in zip(norms, over, strict=True) if seed not in seeds]
+        if without:
+            notes[f"there is no run of norm={' and norm='.join(map(str, without))}"].append(seed)
+            continue
+        traces = [seeds[seed] for seeds in over]
+        try:
+            value = measure(*traces)
+            if not math.isfinite(value):
+                raise NotComparable("the number is not finite")
+        except NotComparable as error:
+            notes[str(error)].append(seed)
+            continue
+        values.append(value)
+        for note in _lengths(traces):
+            notes[note].append(seed)
+    return values, [f"{_named(seeds)}: {why}" for why, seeds in notes.items()]
+
+
+def _labels(traces, over_lr):
+    settings = [_settings(trace.run) for trace in traces]
+    if over_lr:
+        settings = _with_all_lrs(settings)
+    table = pandas.DataFrame(settings).assign(run="", status="", step=0)
+    return arms.with_condition(table)["condition"]
+
+
+def _settings(run):
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in run.settings.items()
+    }
+    return {"study": run.study, "norm": None, "lr": None, "seed": None, **given}
+
+
+def _with_all_lrs(settings):
+    """The same settings, each with the learning rates of its condition where there are several."""
+    ignored = {"norm", "lr", "seed"}
+    keys = [
+        frozenset((name, repr(value)) for name, value in one.items() if name not in ignored)
+        for one in settings
+    ]
+    lrs = collections.defaultdict(set)
+    for key, one in zip(keys, settings, strict=True):
+        lrs[key].add(one["lr"])
+    return [
+        {**one, "lr": tuple(sorted(lrs[key], key=_order))} if len(lrs[key]) > 1 else one
+        for key, one in zip(keys, settings, strict=True)
+    ]
+
+
+def _order(value):
+    """Sorts numbers, and what is none after them."""
+    return (0, value, "") if isinstance(value, (int, float)) else (1, 0, str(value))
+
+
+def _named(seeds):
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
+def _lengths(traces):
+    """Notes on the lengths of single runs; there are none on lists of them."""
+    if isinstance(traces[0], list):
+        return
+    for trace in traces:
+        if trace.diverged:
+            yield f"norm={trace.norm} diverged"
+    if len({trace.last_step for trace in traces if not trace.diverged}) > 1:
+        yield "the arms end at different steps, and what they have in common is compared"

@@ -1,0 +1,202 @@
+"""What a claim reads of one run: how it trained, and its measurements by step."""
+
+import dataclasses
+import functools
+import math
+
+import numpy
+import pandas
+
+from bnkit.report import arms, frames, summary
+
+# A regression has trained once its loss is half of its first one.
+TRAINED_REGRESSION = math.log(2)
+# Part of the steps that the start of a regression is: 100 of the 10,000 of the study's.
+EARLY_REGRESSION = 0.01
+# Steps that the running mean of the log loss is over, when captures are matched by it. It is
+# centred: one over the steps before would be too high for the arm whose loss falls faster.
+WINDOW = 11
+
+
+class NotComparable(Exception):
+    """A seed that a claim cannot be judged by; the message says why, and names no seed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """One run, read for the claims; everything is computed on first use.
+
+    *Performance* is what training raises: the training accuracy of a classification, and
+    `-ln(training loss)` of a regression, whose loss falls by decades.
+    """
+
+    run: frames.Run
+
+    @property
+    def norm(self):
+        return self.run.settings.get("norm")
+
+    @property
+    def seed(self):
+        return self.run.settings.get("seed")
+
+    @property
+    def lr(self):
+        return self.run.settings.get("lr")
+
+    @property
+    def is_regression(self):
+        return self.run.is_regression
+
+    @property
+    def diverged(self):
+        return self.run.state == "diverged"
+
+    @property
+    def ended(self):
+        """Whether nothing more is to come of this run."""
+        return self.run.state in ("done", "diverged")
+
+    @property
+    def early(self):
+        """First step that is no longer the start of training."""
+        steps = self.run.settings.get("steps")
+        if not self.is_regression or not steps:
+            return summary.EARLY
+        return math.ceil(EARLY_REGRESSION * steps)
+
+    @functools.cached_property
+    def train(self):
+        """The records of kind "train" by step."""
+        table = frames.frame([self.run], "train").drop_duplicates("step", keep="last")
+        return table.set_index("step").sort_index()
+
+    @property
+    def last_step(self):
+        return self.train.index.max() if len(self.train) else None
+
+    @functools.cached_property
+    def untrained(self):
+        """Performance of a network that has learned nothing: guessing, or the first loss."""
+        if self.is_regression:
+            losses = self.train["loss"]
+            finite = losses[numpy.isfinite(losses) & (losses > 0)]
+            if not len(finite):
+                raise NotComparable(f"norm={self.norm} has no finite training loss")
+            return -math.log(finite.iloc[0])
+        classes = self.run.classes
+        if not isinstance(classes, int) or classes < 2:
+            raise NotComparable(f"the number of classes is not known for norm={self.norm}")
+        return 1 / classes
+
+    @functools.cached_property
+    def performance(self):
+        """Performance by step; a value that is not finite counts as that of no training."""
+        field = "loss" if self.is_regression else "accuracy"
+        values = self.train[field]
+        if not values.notna().any():
+            raise NotComparable(f"norm={self.norm} has no training {field} on record")
+        if self.is_regression:
+            values = -numpy.log(values.clip(lower=numpy.finfo(float).tiny))
+        return values.where(numpy.isfinite(values), self.untrained)
+
+    def performance_until(self, steps):
+        """`performance`; of a run that diverged with that of no training at the later `steps`."""
+        own = self.performance
+        later = steps[steps > own.index.max()]
+        if not self.diverged or not len(later):
+            return own
+        return pandas.concat([own, pandas.Series(self.untrained, index=later, dtype=float)])
+
+    @functools.cached_property
+    def progress(self):
+        """How far it trained: 0 for nothing learned; 1 for no mistakes; `ln(first/final loss)`.
+
+        From the mean performance over the last tenth of the steps; 0 for a run that diverged.
+        """
+        gained = final(self.performance) - self.untrained
+        if self.diverged:
+            return 0.0
+        return gained if self.is_regression else gained / (1 - self.untrained)
+
+    @property
+    def trained(self):
+        least = TRAINED_REGRESSION if self.is_regression else summary.TRAINED
+        return self.progress > least
+
+    @functools.cached_property
+    def loss_range(self):
+        """Largest minus smallest loss over the step sizes, by step; infinite where unbounded."""
+        losses = self._landscape["loss_after_step"]
+        finite = numpy.isfinite(losses)
+        sizes = losses.where(finite).groupby(self._landscape["step"])
+        unbounded = (~finite).groupby(self._landscape["step"]).any()
+        return (sizes.max() - sizes.min()).mask(unbounded, numpy.inf)
+
+    @functools.cached_property
+    def gradient_change(self):
+        """Largest distance of the gradient over the step sizes, by step."""
+        distances = self._landscape["gradient_distance"].fillna(numpy.inf)
+        return distances.groupby(self._landscape["step"]).max()
+
+    @functools.cached_property
+    def smoothness(self):
+        """Effective smoothness by step; infinite where a gradient was not a number."""
+        worst = arms.largest_smoothness(self._landscape)
+        return worst.set_index("step")["smoothness"].sort_index()
+
+    @functools.cached_property
+    def activations(self):
+        """Instability of every unit at every capture but the first: `layer, step, instability`.
+
+        The change of the mean since the capture before, in deviations, plus that of the variance,
+        relative to it.
+        """
+        table = self._records("activations")
+        table = table[table["step"] > table["step"].min()]
+        variance = table["variance"].where(table["variance"] > 0)
+        change = table["mean_change"].abs() / numpy.sqrt(variance)
+        change += table["variance_change"].abs() / variance
+        return table.assign(instability=change.where(numpy.isfinite(change)))
+
+    @functools.cached_property
+    def shift(self):
+        """Covariate shift per capture and layer but the first: `step, layer, relative, cosine`.
+
+        `relative` is `||G - G'|| / ||G||`. Of the first layer it is 0 by definition. `log_loss` is
+        the running mean of the logarithm of the training loss at the capture.
+        """
+        table = self._records("ics").drop_duplicates(["step", "layer"], keep="last")
+        table = table[table.groupby("step").cumcount() > 0]
+        norm = table["gradient_norm"]
+        loss = self.train["loss"]
+        log_loss = numpy.log(loss.where((loss > 0) & numpy.isfinite(loss)))
+        log_loss = log_loss.rolling(WINDOW, center=True, min_periods=1).mean().dropna()
+        at = log_loss.reindex(table["step"].unique(), method="ffill")
+        table = table.assign(
+            relative=table["l2"] / norm.where(norm > 0), log_loss=table["step"].map(at)
+        )
+        return table[table["log_loss"].notna()]
+
+    @functools.cached_property
+    def identity(self):
+        """Relative differences of the two sides of Theorem 4.1, one per layer and capture."""
+        table = self._records("batch_norm_identity")
+        # 0/0 where no gradient arrives at all: both sides are equal.
+        equal = (table["left"] == table["right"]) & numpy.isfinite(table["left"])
+        return table["relative_difference"].mask(equal, 0.0)
+
+    @functools.cached_property
+    def _landscape(self):
+        table = self._records("landscape")
+        return table[table["step_size"].notna()]
+
+    def _records(self, kind):
+        if not self.run.records.get(kind):
+            raise NotComparable(f'norm={self.norm} has no records of kind "{kind}"')
+        return frames.frame([self.run], kind)
+
+
+def final(performance):
+    """Mean over the last tenth of the steps, at least one."""
+    return float(performance.iloc[-math.ceil(len(performance) / 10) :].mean())
