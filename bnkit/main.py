@@ -278,8 +278,8 @@ def _list(values, grid):
 
 def _run_study(values, grid, command):
     """Makes the runs of a grid and reports on the study; returns the exit code."""
-    from bnkit.report import ReportError, write_report
-    from bnkit.report.summary import warnings
+    from bnkit.report import ReportError, read_claims, write_report
+    from bnkit.report.summary import verdicts, warnings
     from bnkit.store import RunError
     from bnkit.study import tables
 
@@ -309,11 +309,21 @@ def _run_study(values, grid, command):
     for line in warnings([head for head in heads.values() if head["never_trained"]]):
         print(f"bnkit: {line}", file=sys.stderr)
     try:
-        print(f"report: {write_report(study_dir, report)}")
+        page = write_report(study_dir, report)
+        _show_in_tensorboard(page, study_dir / "report")
+        print(*verdicts(read_claims(report)), sep="\n")
     except (ReportError, OSError) as error:
         return _fail(error, code=1)
+    print(f"report: {page}")
     print(f"TensorBoard: tensorboard --logdir {study_dir}")
     return 1 if "failed" in states else 0
+
+
+def _show_in_tensorboard(page, directory, step=0):
+    """The figures of a report as images."""
+    from bnkit.report.tensorboard import write_images
+
+    write_images(directory, sorted((page.parent / "figures").glob("*.png")), step)
 
 
 def _study_dir(values):
@@ -356,6 +366,7 @@ def _run(values, settings, command):
         )
         page = write_report(run, report)
         (result,) = headlines(read_runs(run))
+        _show_in_tensorboard(page, run / "tensorboard", result["steps"])
     except (ValueError, OSError, RunError) as error:
         return _fail(error)
     for line in warnings([result]):

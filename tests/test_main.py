@@ -134,7 +134,7 @@ def test_help_has_every_flag_once_with_its_default(capsys):
     others = ["study", "resume", "jobs", "dry_run"]
     for name in [*(field.name for field in dataclasses.fields(Settings)), *others]:
         assert shown.count(f"\n  --{name} ") == 1, name
-    assert "[0.25; dln: 10.0]" in shown and "[landscape,ics]" in shown
+    assert "[0.25; dln: 10.0]" in shown and "[landscape,ics,activations]" in shown
     assert max(map(len, shown.splitlines())) <= 100
     assert shown.count("\n  --") <= 35
     assert shown.count("or a list") == len(study.AXES)
@@ -169,7 +169,8 @@ def test_the_whole_job_from_command_to_report(workplace, capsys):
     page = (report / "index.html").read_text()
     assert run.name in page and "--norm=bn --lr=0.05" in page
     names = {"accuracy", "loss", "loss_band", "gradient_predictiveness", "smoothness",
-             "distance_over_step_size", "covariate_shift", "time_spent"}  # fmt: skip
+             "distance_over_step_size", "covariate_shift", "activation_ridges", "activation_drift",
+             "signal_propagation", "population_gap", "time_spent"}  # fmt: skip
     for kind in ("png", "pdf", "csv"):
         assert {path.stem for path in (report / "figures").glob(f"*.{kind}")} == names
     lines = capsys.readouterr().out.splitlines()
@@ -249,8 +250,8 @@ def test_a_grid_is_one_study_with_one_report(in_process, workplace, capsys):
     (options,) = in_process
     assert (options["jobs"], options["resume"], options["data_dir"]) == (2, False, "here")
     assert options["command"][:4] == ["python", "-m", "bnkit.main", "--model=dln"]
-    runs = sorted(path.name for path in (workplace / "runs" / "both").iterdir())
-    assert [name.split("-")[0] for name in runs] == ["bn", "none"]
+    *runs, images = sorted(path.name for path in (workplace / "runs" / "both").iterdir())
+    assert [name.split("-")[0] for name in runs] == ["bn", "none"] and images == "report"
     assert [path.name for path in (workplace / "reports").iterdir()] == ["both"]
     page = pathlib.Path("reports", "both", "index.html")
     assert all(name in page.read_text() for name in runs)
@@ -260,8 +261,9 @@ def test_a_grid_is_one_study_with_one_report(in_process, workplace, capsys):
         ["none", "1e-06", "0", "done"],
         ["bn", "1e-06", "0", "done"],
     ]
-    assert lines[3] == f"report: {page}"
-    assert lines[4] == f"TensorBoard: tensorboard --logdir {pathlib.Path('runs', 'both')}"
+    assert lines[3].startswith("claims: ")
+    assert lines[-2] == f"report: {page}"
+    assert lines[-1] == f"TensorBoard: tensorboard --logdir {pathlib.Path('runs', 'both')}"
 
 
 def test_a_study_of_which_runs_fail_is_reported_and_exits_with_1(in_process, capsys):

@@ -50,8 +50,10 @@ class RunDirectory(Callback):
 
     def on_train_begin(self, logs=None):
         self._directory = RunDir(self._path)
-        self._directory.start(self._description())
+        description = self._description()
+        self._directory.start(description)
         self._board = TensorBoard(self._directory.tensorboard)
+        self._board.write_settings(description["run"], description["settings"])
 
     def on_train_batch_end(self, batch, logs=None):
         self._steps += 1
@@ -67,6 +69,7 @@ class RunDirectory(Callback):
 
     def on_train_end(self, logs=None):
         self._directory.set_status("done", steps=self._steps)
+        self._board.write_outcome(self._path)
         self._board.close()
         self._directory.close()
         self._directory = None

@@ -28,8 +28,7 @@ def watchers(settings, model, dataset, directory, earlier, progress, stack):
     # TensorBoard keeps about a thousand points of a curve, and each takes a millisecond to write.
     board = callbacks.TensorBoard(directory.tensorboard, every=-(-settings.steps // 1000))
     stack.callback(board.close)
-    name = f"{directory.path.parent.name}/{directory.path.name}"
-    board.write_settings(name, settings.to_dict())
+    board.write_settings("/".join(directory.path.parts[-2:]), settings.to_dict())
     board.restore(earlier)
     stack.callback(board.write_outcome, directory.path)
 

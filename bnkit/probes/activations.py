@@ -98,7 +98,9 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None):
         mean, variance, signal = _moments(values)
         columns = _gather(tf.cast(tf.gather(values, drawn, axis=1), tf.float64))
         picked = [tf.gather(of_all, drawn) for of_all in (mean, variance)]
-        distributions.append((*picked, *_distribution(tf.transpose(columns))))
+        # Not transposed: a graph would transpose truth values, too, which oneDNN complains about.
+        rows = tf.stack(tf.unstack(columns, num=len(drawn), axis=1))
+        distributions.append((*picked, *_distribution(rows)))
         signals.append(signal)
         layers += [layer] * len(drawn)
         chosen += drawn

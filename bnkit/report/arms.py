@@ -15,8 +15,11 @@ T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2
 NOT_CONDITIONS = ["run", "status", "norm", "seed"]
 
 
-def with_condition(frame):
+def with_condition(frame, lr=True):
     """A copy of `frame` with the column `condition`: "lr 0.5", with whatever else differs.
+
+    Without `lr` the learning rates share a condition, for figures over them; it is "" where
+    nothing else differs.
 
     The settings are the columns before `step`, as `load_runs` has them. One that has one value
     throughout is not mentioned, but for the learning rate. The column is categorical, ordered by
@@ -27,15 +30,17 @@ def with_condition(frame):
         name for name in settings if name != "lr" and frame[name].nunique(dropna=False) > 1
     ]
     # A run written before a setting existed has no value for it; None equals itself, nan does not.
-    values = frame[["lr", *differing]].astype(object)
+    names = ["lr"] * lr + differing
+    values = frame[names].astype(object)
     values = values.where(values.notna(), None)
-    names = list(values.columns)
-    combinations = list(values.drop_duplicates().itertuples(index=False, name=None))
+    # Without a column there are no tuples, and one condition.
+    rows = list(values.itertuples(index=False, name=None)) or [()] * len(frame)
+    combinations = list(dict.fromkeys(rows))
     combinations.sort(key=lambda values: [(str(type(value)), value) for value in values])
     labels = {
         combination: ", ".join(map(_setting, names, combination)) for combination in combinations
     }
-    column = [labels[combination] for combination in values.itertuples(index=False, name=None)]
+    column = [labels[combination] for combination in rows]
     order = list(dict.fromkeys(labels.values()))
     return frame.assign(condition=pandas.Categorical(column, categories=order, ordered=True))
 

@@ -1,5 +1,6 @@
 """A figure with equal panels, a title and legend above them, and its formula and grid below."""
 
+import math
 import re
 
 import matplotlib.figure
@@ -20,18 +21,32 @@ MARGIN = 0.06
 BEYOND = 1e200
 # Mean width of a character of 8 point DejaVu Sans, in inches.
 CHARACTER = 0.0665
+# Values are of very different size where the largest is this many times a small one.
+WIDE = 100
+# The most that an axis with both signs shows of each.
+DECADES = 8
 DASHED = {"color": style.INK, "linewidth": 0.9, "dashes": (4, 2)}
 
 
 class Canvas:
     """Panels of one size in rows, with room for what stands above and below them.
 
-    `axes[row, column]` are the panels; `share_y` is matplotlib's `sharey`. Everything has its place
-    in inches, so that no label is clipped and figures of one report have the same proportions.
+    `axes[row, column]` are the panels; `share_x` and `share_y` are matplotlib's `sharex` and
+    `sharey`. Everything has its place in inches, so that no label is clipped and figures of one
+    report have the same proportions.
     """
 
     def __init__(
-        self, title, rows, columns, footer, handles=(), height=1.75, share_y=True, wide=False
+        self,
+        title,
+        rows,
+        columns,
+        footer,
+        handles=(),
+        height=1.75,
+        share_x=True,
+        share_y=True,
+        wide=False,
     ):
         width = PAGE_WIDTH if wide or columns > 1 else COLUMN_WIDTH
         titles = wrap(title.split(), (width - 2 * MARGIN) / (CHARACTER * 1.2))
@@ -71,7 +86,9 @@ class Canvas:
                 columnspacing=1.2,
                 labelspacing=0.3,
             )
-        self.axes = self.figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False)
+        self.axes = self.figure.subplots(
+            rows, columns, sharex=share_x, sharey=share_y, squeeze=False
+        )
         for axes in self.axes.flat:
             seaborn.despine(ax=axes)
 
@@ -176,6 +193,37 @@ def value_axis(axes, values, log):
     axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick))
 
 
+def are_wide(values):
+    """Whether the largest of the finite values, of any sign, makes small ones look like 0."""
+    sizes = numpy.abs(values[numpy.isfinite(values) & (values != 0)])
+    return len(sizes) > 0 and sizes.max() >= WIDE * numpy.quantile(sizes, 0.1)
+
+
+def signed_axis(axes, values):
+    """Limits around the finite `values`, of any sign: logarithmic to both sides of 0.
+
+    Next to 0 it is linear: below all but the smallest tenth of them, or after `DECADES`.
+    """
+    values = values[numpy.isfinite(values)]
+    sizes = numpy.abs(values[values != 0])
+    if not len(sizes):
+        value_axis(axes, [values], log=False)
+        return
+    top = math.floor(math.log10(sizes.max()))
+    bottom = max(math.floor(math.log10(numpy.quantile(sizes, 0.1))), top - DECADES)
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    decades = (top - bottom + 1) * (int(low < 0) + int(high > 0))
+    # However small a decade is, the label of 0 needs some room.
+    axes.set_yscale("symlog", linthresh=10.0**bottom, linscale=max(0.6, decades / 10))
+    room = 0.2 * 10.0**bottom
+    axes.set_ylim(1.3 * low - room, 1.3 * high + room)
+    # About six labels, and 0.
+    powers = 10.0 ** numpy.arange(top, bottom - 1, -math.ceil(decades / 6))
+    axes.yaxis.set_major_locator(matplotlib.ticker.FixedLocator([*-powers, 0.0, *powers]))
+    axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick))
+
+
 def size_axis(axes, sizes):
     """Logarithmic, from the smallest to the largest step size."""
     low, high = float(sizes.min()), float(sizes.max())
@@ -236,7 +284,9 @@ def number(value):
         return f"{value:g}"
     factor, exponent = f"{value:.3e}".split("e")
     power = f"10^{{{int(exponent)}}}"
-    return power if float(factor) == 1 else rf"{float(factor):g}\!\cdot\!{power}"
+    if abs(float(factor)) == 1:
+        return power if value > 0 else f"-{power}"
+    return rf"{float(factor):g}\!\cdot\!{power}"
 
 
 def _tick(value, _):

@@ -6,8 +6,8 @@ import pathlib
 
 import pandas
 
-FORMAT = 1
-NON_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+from bnkit.store import FORMAT, NON_FINITE
+
 _LANDSCAPE = (
     "loss",
     "gradient_norm",
@@ -19,7 +19,7 @@ _LANDSCAPE = (
 # The numeric fields of the kinds that figures are drawn from: an empty frame has them too.
 FIELDS = {
     "train": ("loss", "accuracy"),
-    "eval": ("loss", "accuracy"),
+    "eval": ("loss", "accuracy", "loss_batch_statistics", "loss_population_statistics"),
     "landscape": _LANDSCAPE,
     "random_landscape": (*_LANDSCAPE, "direction"),
     "ics": ("l2", "cosine", "gradient_norm"),
@@ -35,6 +35,7 @@ FIELDS = {
     "signal_propagation": ("squared_mean", "variance", "rank", "effective_rank"),
     "curvature": (
         "loss",
+        "gradient_norm",
         "sharpness",
         "top_eigenvalue",
         "residual",
@@ -64,6 +65,8 @@ ONE_OF = {
 }
 # Lists that belong to the record as a whole: repeated in every row, as tuples.
 WHOLE = {"activations": ("edges", "quantile_levels")}
+# Lists within a row: an empty frame has their columns, too.
+TUPLES = {"activations": ("quantiles", "histogram", *WHOLE["activations"])}
 
 
 class ReportError(ValueError):
@@ -93,6 +96,15 @@ class Run:
     @property
     def settings(self):
         return self.description["settings"]
+
+    @property
+    def identity(self):
+        """`study, run, status` and every setting, lists as tuples: what every row starts with."""
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.settings.items()
+        }
+        return {"study": self.study, "run": self.name, "status": self.state, **settings}
 
     @property
     def state(self):
@@ -127,7 +139,8 @@ def load_runs(path, kind):
       `batch_norm_identity`; `activations` has one per layer and unit, with its `quantiles` and
       `histogram`, and the `quantile_levels` and `edges` that they refer to, as tuples. Lists of
       unequal length stay lists in a kind not named here. "nan" and "inf" are real floats. No record
-      of that kind: no rows, the same columns. A field named like a setting is prefixed by its kind.
+      of that kind: no rows, the same columns. `train` also has the number of `classes` of the data,
+      nan for a regression. A field named like a setting is prefixed by its kind.
 
     Raises:
       ReportError: nothing at `path`, no runs below it, or a damaged file (named, with the line).
@@ -240,21 +253,19 @@ def _run_frame(run, kind):
         except ReportError as error:
             raise ReportError(f"{run.path / 'metrics.jsonl'}, line {number}: {error}") from error
     table = pandas.DataFrame(rows)
-    for name in ("step", *(["layer"] if kind in BY_LAYER else []), *FIELDS.get(kind, ())):
+    layer = ["layer"] if kind in BY_LAYER else []
+    for name in ("step", *layer, *FIELDS.get(kind, ()), *TUPLES.get(kind, ())):
         if name not in table:
             table[name] = pandas.Series(float("nan"), index=table.index, dtype=float)
     for name in table.columns.difference(["step"]):
         if pandas.api.types.is_numeric_dtype(table[name]) or name in FIELDS.get(kind, ()):
             table[name] = table[name].astype(float)
     table = table.rename(columns={name: f"{kind}_{name}" for name in table if name in run.settings})
-    settings = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in run.settings.items()
-    }
-    identity = {"study": run.study, "run": run.name, "status": run.state, **settings}
+    if kind == "train":
+        table["classes"] = float(run.classes or "nan")
     columns = {
         name: pandas.Series([value] * len(table), index=table.index)
-        for name, value in identity.items()
+        for name, value in run.identity.items()
     }
     return pandas.concat([pandas.DataFrame(columns, index=table.index), table], axis=1)
 

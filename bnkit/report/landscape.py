@@ -139,9 +139,9 @@ def smoothness(landscape, direction=GRADIENT):
             *_definition(landscape, direction),
             *step_sizes(landscape),
         ]
-        panels = _panels(measured)
-        page = canvas.Canvas(title, *panels.shape, footer, handles)
-        for axes, panel in zip(page.axes.flat, panels.flat, strict=True):
+        shown = panels(measured)
+        page = canvas.Canvas(title, *shown.shape, footer, handles)
+        for axes, panel in zip(page.axes.flat, shown.flat, strict=True):
             if not panel:
                 continue
             curves.draw(axes, panel.of(measured))
@@ -171,16 +171,8 @@ def step_sizes(landscape):
     return phrases
 
 
-def _definition(landscape, direction):
-    """What d is, and over how many of them at a step the extremes are taken."""
-    if direction == GRADIENT:
-        return []
-    most = landscape.groupby(["run", "step"])["direction"].nunique().max()
-    return [direction.definition, f"{most:g} at each step;"]
-
-
 @dataclasses.dataclass(frozen=True)
-class _Panel:
+class Panel:
     """The normalisations that share a panel, under one condition."""
 
     condition: str
@@ -191,27 +183,36 @@ class _Panel:
     def title(self):
         if not self.alone:
             return self.condition
-        return f"{style.label(self.norms[0], TITLE_LABEL)}, {self.condition}"
+        label = style.label(self.norms[0], TITLE_LABEL)
+        return f"{label}, {self.condition}" if self.condition else label
 
     def of(self, table):
         return table[(table["condition"] == self.condition) & table["norm"].isin(self.norms)]
 
 
-def _panels(table):
+def panels(table):
     """The panels as an array, None where one stays empty; a condition starts a row of its own."""
     conditions, norms = list(table["condition"].cat.categories), arms.norms(table)
     if len(norms) <= MOST_TOGETHER:
-        panels = [_Panel(condition, norms, False) for condition in conditions]
-        columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+        shown = [Panel(condition, norms, False) for condition in conditions]
+        columns = {1: 1, 2: 2, 4: 2}.get(len(shown), 3)
     else:
         columns = 2 if len(norms) == 4 else 3
-        panels = []
+        shown = []
         for condition in conditions:
             there = arms.norms(table[table["condition"] == condition])
-            panels += [_Panel(condition, [norm], True) for norm in there]
-            panels += [None] * (-len(there) % columns)
-    panels += [None] * (-len(panels) % columns)
-    return numpy.array(panels, dtype=object).reshape(-1, columns)
+            shown += [Panel(condition, [norm], True) for norm in there]
+            shown += [None] * (-len(there) % columns)
+    shown += [None] * (-len(shown) % columns)
+    return numpy.array(shown, dtype=object).reshape(-1, columns)
+
+
+def _definition(landscape, direction):
+    """What d is, and over how many of them at a step the extremes are taken."""
+    if direction == GRADIENT:
+        return []
+    most = landscape.groupby(["run", "step"])["direction"].nunique().max()
+    return [direction.definition, f"{most:g} at each step;"]
 
 
 def _bands(title, landscape, table, label, formula, line=None):
@@ -223,9 +224,9 @@ def _bands(title, landscape, table, label, formula, line=None):
         footer = [*formula, *step_sizes(landscape)]
         if table["runs"].max() > 1:
             footer.append(f"Means over {table['runs'].max()} runs.")
-        panels = _panels(table)
-        page = canvas.Canvas(title, *panels.shape, footer, _handles(table, diverged))
-        for axes, panel in zip(page.axes.flat, panels.flat, strict=True):
+        shown = panels(table)
+        page = canvas.Canvas(title, *shown.shape, footer, _handles(table, diverged))
+        for axes, panel in zip(page.axes.flat, shown.flat, strict=True):
             if not panel:
                 continue
             for norm, arm in panel.of(table).groupby("norm"):

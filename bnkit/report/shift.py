@@ -13,7 +13,7 @@ QUANTITIES = {"l2": r"$\|G_i - G'_i\|_2$", "cosine": "cosine"}
 def covariate_shift_data(ics, layers=None):
     """What `covariate_shift` draws: `layer, quantity`, and the columns of `arms.curves`."""
     numbers = layer_numbers(ics)
-    layers = _chosen(numbers, layers)
+    layers = chosen_layers(numbers, layers)
     chosen = arms.with_condition(ics[ics["layer"].isin(layers)])
     tables = []
     for quantity in QUANTITIES:
@@ -43,7 +43,7 @@ def covariate_shift(ics, layers=None):
         if not numpy.isfinite(ics[list(QUANTITIES)]).any(axis=None):
             return canvas.message(title, "No finite covariate shift has been recorded.")
         numbers = layer_numbers(ics)
-        layers = _chosen(numbers, layers)
+        layers = chosen_layers(numbers, layers)
         table = covariate_shift_data(ics, layers)
         rows = [(one, layer) for one in table["condition"].cat.categories for layer in layers]
         handles = canvas.norm_handles(arms.norms(table)) + curves.run_handles(table)
@@ -81,7 +81,8 @@ def layer_numbers(ics):
     return dict(zip(ics["layer"], position, strict=True))
 
 
-def _chosen(numbers, layers):
+def chosen_layers(numbers, layers=None):
+    """Names of the layers to show, of those in `numbers`; arguments as for `covariate_shift`."""
     names = sorted(numbers, key=numbers.get)
     if layers is not None:
         unknown = [layer for layer in layers if layer not in numbers]

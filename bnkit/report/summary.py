@@ -1,5 +1,8 @@
 """Headline numbers of every run, and what a reader must know before believing them."""
 
+import collections
+import textwrap
+
 import numpy
 
 from bnkit.report import arms, frames, style
@@ -8,6 +11,10 @@ LAST = 50
 EARLY = 100
 # An arm has trained once it is this part of the way from guessing to no mistakes.
 TRAINED = 0.05
+# The states of a run that no more is to come of.
+ENDED = ("done", "diverged")
+# Characters of the reason of a run that failed.
+LONGEST_REASON = 300
 FLAT = "a flat landscape of an arm that does not train says nothing"
 
 
@@ -49,7 +56,7 @@ def warnings(headlines):
     sentences = []
     for one in headlines:
         name, status = f"{one['study']}/{one['run']}", one["status"]
-        reason = f": {one['reason']}" if one["reason"] else ""
+        reason = _why(one["reason"])
         if status == "running":
             sentences.append(f"{name} had not ended when this was drawn.")
         elif status == "unknown":
@@ -64,7 +71,60 @@ def warnings(headlines):
     return sentences
 
 
+def verdicts(claims):
+    """Lines for the terminal: a count, and one line for every claim that has a number.
+
+    Args:
+      claims: list of dicts, as in `claims.json` (`page.read_claims`).
+    """
+    counts = collections.Counter(claim["verdict"] for claim in claims if _answered(claim))
+    count = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
+    lines = [f"claims: {count or 'these runs decide none'}"]
+    for claim in filter(_answered, claims):
+        # What decided; the further clauses are in the report.
+        why, _, _ = claim["reason"].partition("; ")
+        lines.append(
+            f"  {claim['verdict']:12}  {claim['id']} ({claim['condition']}): {effect(claim)} "
+            f"{claim['unit']}, {claim['seeds']} seed{'s' * (claim['seeds'] != 1)}; {why}"
+        )
+    others = list(dict.fromkeys(claim["id"] for claim in claims if not _answered(claim)))
+    if others:
+        lines.append(f"  no runs or records for: {', '.join(others)}")
+    return lines
+
+
+def effect(claim):
+    """Effect and interval of a claim, a dict, in words."""
+    ends = f" [{', '.join(f'{end:.3g}' for end in claim['interval'])}]" if claim["interval"] else ""
+    return f"{claim['effect']:.3g}{ends}"
+
+
+def never_trained(status, steps, accuracy, classes):
+    """Whether a run has ended, after `EARLY` steps or more, with the `accuracy` of guessing.
+
+    False where the accuracy or the number of classes is not known, as of a regression.
+    """
+    if (
+        status not in ENDED
+        or steps < EARLY
+        or not classes
+        or numpy.isnan([accuracy, classes]).any()
+    ):
+        return False
+    return accuracy < 1 / classes + TRAINED * (1 - 1 / classes)
+
+
 _ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}
+
+
+def _why(reason):
+    """ ": " and the last line of a reason: of an error that TensorFlow wraps, the error itself."""
+    lines = reason.strip().splitlines()
+    return f": {textwrap.shorten(lines[-1], LONGEST_REASON, placeholder=' …')}" if lines else ""
+
+
+def _answered(claim):
+    return claim["effect"] is not None
 
 
 def _of(run, setting):
@@ -100,16 +160,8 @@ def _headline(run):
         "width": _median(highest - sizes.min()),
         "classes": run.classes,
         "is_regression": run.is_regression,
-        "never_trained": run.state in ("done", "diverged")
-        and len(train) >= EARLY
-        and _at_chance(accuracy, run.classes),
+        "never_trained": never_trained(run.state, len(train), accuracy, run.classes),
     }
-
-
-def _at_chance(accuracy, classes):
-    if not classes or numpy.isnan(accuracy):
-        return False
-    return accuracy < 1 / classes + TRAINED * (1 - 1 / classes)
 
 
 def _last(values):

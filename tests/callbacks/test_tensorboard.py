@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
-from bnkit import Settings, callbacks
+from bnkit import Settings, callbacks, experiment
 from bnkit.store import RunDir
 
 
@@ -224,3 +224,18 @@ def test_a_run_that_may_go_on_has_not_come_out_yet(tmp_path, state):
     table, found = run(tmp_path, state)
     assert table.keys() == {"_hparams_/session_start_info", "_hparams_/experiment"}
     assert not found
+
+
+def test_an_experiment_writes_its_settings_and_how_it_came_out(tmp_path):
+    settings = Settings(
+        model="dln", depth=1, width=2, samples=8, steps=2, norm="none", probes=("landscape",)
+    )
+    directory = experiment.run(settings, tmp_path / "study", progress=False) / "tensorboard"
+    table, found = hparams(directory), scalars(directory)
+    start = table["_hparams_/session_start_info"]
+    assert start.group_name == f"study/{settings.run_id}"
+    assert start.hparams["depth"].number_value == 1
+    assert table["_hparams_/session_end_info"].status == api_pb2.STATUS_SUCCESS
+    losses = [found["train/loss"][step] for step in (0, 1)]
+    assert found["headline/loss"] == {2: pytest.approx(np.mean(losses))}
+    assert found["headline/loss_range"].keys() == {2}
