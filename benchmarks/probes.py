@@ -40,12 +40,12 @@ def candidates(norm):
         objective = Objective(model, loss(), batch)
         return objective.replica_loss(objective.weights)
 
-    def gradient(batch=batch):
+    def gradient():
         objective = Objective(model, loss(), batch)
         return tf.linalg.global_norm(objective.loss_and_gradient(objective.weights)[1])
 
-    def of_a_part():
-        return gradient(tuple(values[: BATCH_SIZE // PARTS] for values in batch))
+    # As a trainer takes it: the parts are batches.
+    batches_of_noise = tuple(tf.concat([values] * PARTS, 0) for values in batch)
 
     def curvature():
         # No tolerance: all products are made.
@@ -54,12 +54,13 @@ def candidates(norm):
     functions = {
         "forward": forward,
         "gradient": gradient,
-        "gradient of a part": of_a_part,
         "landscape": lambda: probes.landscape(model, loss(), batch, STEP_SIZES),
         "ics": lambda: probes.internal_covariate_shift(model, loss(), batch, moved)[1:],
         "activations": lambda: _tensors(probes.activations(model, batch)),
         "curvature": curvature,
-        "gradient_noise": lambda: probes.gradient_noise(model, loss(), batch, parts=PARTS),
+        "gradient_noise": lambda: probes.gradient_noise(
+            model, loss(), batches_of_noise, parts=PARTS
+        ),
         "weights": lambda: probes.weights(model, loss(), batch, moved, 0.1)[1:],
     }
     if norm == "bn":
@@ -79,7 +80,7 @@ LEAST = {
     "activations": ("forward", 1, 1.2),
     # One gradient, and two for each product: one product more gives the sharpness.
     "curvature": ("gradient", 1 + 2 * (PRODUCTS + 1), 1.2),
-    "gradient_noise": ("gradient of a part", PARTS, 1.2),
+    "gradient_noise": ("gradient", PARTS, 1.2),
     "weights": ("gradient", 1, 1.2),
     "batch_norm_identity": ("gradient", 1, 1.2),
 }

@@ -150,15 +150,17 @@ def _rank(gram):
 
 def _distribution(rows):
     """Quantiles `[units, levels]` and counts `[units, bins]` of `[units, samples]`."""
-    is_nan = tf.math.is_nan(rows)
-    # In a known place, after all others.
-    ordered = tf.sort(tf.where(is_nan, np.float64("inf"), rows), axis=-1)
-    numbers = tf.reduce_sum(tf.cast(~is_nan, tf.int64), axis=-1, keepdims=True)
+    # NumPy sorts ten times as fast as TensorFlow, and puts what is no number last.
+    ordered = tf.numpy_function(np.sort, [rows], rows.dtype, stateful=False)
+    ordered = tf.ensure_shape(ordered, rows.shape)
+    numbers = tf.reduce_sum(tf.cast(~tf.math.is_nan(ordered), tf.int64), axis=-1, keepdims=True)
     quantiles = _quantiles(ordered)
-    quantiles = tf.where(tf.reduce_any(is_nan, -1, keepdims=True), np.float64("nan"), quantiles)
+    quantiles = tf.where(tf.math.is_nan(ordered[:, -1:]), np.float64("nan"), quantiles)
     inner = tf.constant(EDGES[1:-1])
     edges = tf.tile(inner[tf.newaxis], [tf.shape(rows)[0], 1])
-    below = tf.searchsorted(ordered, edges, side="left", out_type=tf.int64)
+    # The search needs an order among all.
+    comparable = tf.where(tf.math.is_nan(ordered), np.float64("inf"), ordered)
+    below = tf.searchsorted(comparable, edges, side="left", out_type=tf.int64)
     below = tf.concat([tf.zeros_like(numbers), below, numbers], axis=-1)
     return quantiles, below[:, 1:] - below[:, :-1]
 

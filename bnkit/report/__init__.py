@@ -1,15 +1,21 @@
 """The report of one run or of a whole study: tables, figures and a page, from what is on disk.
 
 `load_runs(path, kind)` gives the records as a tidy DataFrame; `write_report(path, directory)`
-draws every figure and writes the page. Nothing here needs TensorFlow, and pandas, matplotlib and
+draws every figure and writes the page with the verdicts on the claims, which
+`read_claims(directory)` gives. Nothing here needs TensorFlow, and pandas, matplotlib and
 seaborn are loaded on first use only, so that importing this package costs nothing.
 """
 
 import importlib
 
-_HOMES = {"load_runs": "frames", "ReportError": "frames", "write_report": "page"}
+_HOMES = {
+    "load_runs": "frames",
+    "ReportError": "frames",
+    "read_claims": "page",
+    "write_report": "page",
+}
 
-__all__ = ["ReportError", "load_runs", "write_report"]
+__all__ = ["ReportError", "load_runs", "read_claims", "write_report"]
 
 
 def __getattr__(name):

@@ -7,7 +7,8 @@ from absl import flags
 
 USAGE = """usage: python -m bnkit.report PATH [--reports_dir=reports]
 
-Draws the report of the runs at PATH again, from what is on disk, and prints where the page is.
+Draws the report of the runs at PATH again, from what is on disk, and prints the verdicts on the
+claims, and where the page is.
 PATH is a run (runs/STUDY/RUN -> reports/STUDY/RUN) or a study (runs/STUDY -> reports/STUDY).
 
   --reports_dir: directory that reports are written below (default: reports)"""
@@ -31,7 +32,8 @@ def main(argv):
         return 0
     if len(paths) != 1:
         return _refuse(f"expected one PATH, got {len(paths)}: {' '.join(paths) or 'nothing'}")
-    from bnkit.report import ReportError, write_report
+    from bnkit.report import ReportError, read_claims, write_report
+    from bnkit.report.summary import verdicts
 
     path = pathlib.Path(paths[0]).resolve()
     if (
@@ -45,9 +47,11 @@ def main(argv):
     is_run = (path / "settings.json").exists()
     below = pathlib.Path(path.parent.name, path.name) if is_run else pathlib.Path(path.name)
     try:
-        print(write_report(path, pathlib.Path(REPORTS_DIR.value) / below))
+        page = write_report(path, pathlib.Path(REPORTS_DIR.value) / below)
+        print(*verdicts(read_claims(page.parent)), sep="\n")
     except (ReportError, OSError) as error:
         return _refuse(str(error))
+    print(f"report: {page}")
     return 0
 
 

@@ -11,15 +11,39 @@ import shlex
 import jinja2
 import matplotlib
 import numpy
+import PIL.Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
-from bnkit.report import canvas, frames, style, summary
+from bnkit.report import canvas, claims, frames, style, summary
 from bnkit.report.figures import FIGURES
 
 DOTS_PER_INCH = 200
 # CSS pixels of an inch of a figure: two of the narrow ones stand side by side.
 PIXELS = 148
+CLAIMS = "claims.json"
+# What a figure belongs to, by the first kind of record that it is drawn from.
+TRAINING = "Training"
+LANDSCAPE = "Landscape"
+SHIFT = "Covariate shift and activations"
+CURVATURE = "Curvature, noise and weights"
+THEORY = "Theory"
+COST = "Cost"
+GROUPS = {
+    "train": TRAINING,
+    "eval": TRAINING,
+    "landscape": LANDSCAPE,
+    "random_landscape": LANDSCAPE,
+    "ics": SHIFT,
+    "activations": SHIFT,
+    "signal_propagation": SHIFT,
+    "curvature": CURVATURE,
+    "gradient_noise": CURVATURE,
+    "weights": CURVATURE,
+    "batch_norm_identity": THEORY,
+    "seconds": COST,
+}
+SYMBOLS = {claims.SUPPORTED: "✓", claims.CONTRADICTED: "✗", claims.INCONCLUSIVE: "?"}
 
 
 def write_report(path, directory):
@@ -28,8 +52,9 @@ def write_report(path, directory):
     Args:
       path: a run directory, a study directory, or the directory of studies.
       directory: made if missing. Gets `index.html`, which needs no other file and makes no request,
-        and `figures/NAME.png` (200 dpi), `.pdf` and `.csv` (what is drawn). Each file is
-        replaced in one step, so that a reader never sees half of it.
+        `claims.json` (the verdicts: a list of `claims.Claim.to_dict()`), and `figures/NAME.png`
+        (200 dpi), `.pdf` and `.csv` (what is drawn). Each file is replaced in one step, so that a
+        reader never sees half of it.
 
     Returns:
       `pathlib.Path` of the page.
@@ -49,18 +74,26 @@ def write_report(path, directory):
             left_out.append({"title": entry.title, "kind": kind, "column": entry.needs[kind]})
         else:
             drawn.append(_draw(entry, [tables[kind] for kind in entry.kinds], directory))
+    verdicts = [claim.to_dict() for claim in claims.evaluate(runs)]
+    content = json.dumps(verdicts, indent=1, ensure_ascii=False, allow_nan=False)
+    _write(directory / CLAIMS, f"{content}\n".encode())
     page = directory / "index.html"
-    _write(page, _render(runs, drawn, left_out).encode())
+    _write(page, _render(runs, verdicts, drawn, left_out, tables["seconds"]).encode())
     return page
+
+
+def read_claims(directory):
+    """The verdicts of the report in `directory`, as dicts."""
+    return json.loads((pathlib.Path(directory) / CLAIMS).read_text(encoding="utf-8"))
 
 
 def _draw(entry, tables, directory):
     figure = entry.draw(*tables)
-    files = {"png": io.BytesIO(), "pdf": io.BytesIO()}
+    files = {"pdf": io.BytesIO()}
     with matplotlib.rc_context(style.RC):
         # Not `savefig`: it goes through everything twice, which takes as long as the rest.
         figure.set_dpi(DOTS_PER_INCH)
-        FigureCanvasAgg(figure).print_png(files["png"], metadata={"Software": None})
+        files["png"] = _png(FigureCanvasAgg(figure))
         # The panels have their places now: finding them again takes as long as drawing.
         figure.set_layout_engine("none")
         FigureCanvasPdf(figure).print_pdf(files["pdf"], metadata={"CreationDate": None})
@@ -72,10 +105,22 @@ def _draw(entry, tables, directory):
         "title": entry.title,
         "caption": entry.caption,
         "source": entry.source,
+        "group": GROUPS[entry.kinds[0]],
         "wide": figure.get_figwidth() > canvas.COLUMN_WIDTH,
         "width": round(figure.get_figwidth() * PIXELS),
         "image": base64.b64encode(files["png"].getvalue()).decode(),
     }
+
+
+def _png(agg):
+    """The figure in 256 colours: a third of the bytes, and no difference that is seen."""
+    agg.draw()
+    image = PIL.Image.fromarray(numpy.asarray(agg.buffer_rgba())).convert("RGB")
+    # Median cut, which keeps the white; without dithering, which would cover areas with dots.
+    image = image.quantize(256, PIL.Image.Quantize.MEDIANCUT, dither=PIL.Image.Dither.NONE)
+    content = io.BytesIO()
+    image.save(content, "png", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    return content
 
 
 def _write(path, content):
@@ -88,7 +133,7 @@ def _write(path, content):
         unfinished.unlink(missing_ok=True)
 
 
-def _render(runs, drawn, left_out):
+def _render(runs, verdicts, drawn, left_out, seconds):
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bnkit.report", "."),
         autoescape=True,
@@ -96,7 +141,7 @@ def _render(runs, drawn, left_out):
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(percent=_percent, number=_number)
+    environment.filters.update(percent=_percent, number=_number, effect=summary.effect)
     heads = summary.headlines(runs)
     shared, differing = _settings(runs)
     commands = list(dict.fromkeys(map(_command, runs)))
@@ -108,9 +153,14 @@ def _render(runs, drawn, left_out):
         classify=not all(head["is_regression"] for head in heads),
         regress=any(head["is_regression"] for head in heads),
         studies=len({run.study for run in runs}) > 1,
-        warnings=summary.warnings(heads),
-        figures=drawn,
+        warnings=[*summary.warnings(heads), *_makings(differing)],
+        answered=[claim for claim in verdicts if claim["effect"] is not None],
+        unanswered=[claim for claim in verdicts if claim["effect"] is None],
+        symbols=SYMBOLS,
+        least_seeds=claims.LEAST_SEEDS,
+        figures=_grouped(drawn),
         left_out=left_out,
+        seconds=_seconds(seconds),
         shared=shared,
         differing=differing,
         commands=[command for command in commands if command],
@@ -140,17 +190,57 @@ def _listed(values):
     return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
 
 
+def _grouped(drawn):
+    """(group, its figures), in the order of `GROUPS`."""
+    groups = {group: [one for one in drawn if one["group"] == group] for group in GROUPS.values()}
+    return [(group, members) for group, members in groups.items() if members]
+
+
+def _seconds(table):
+    """Names of the parts, and a row per run with its seconds for each; the total comes first."""
+    if table.empty:
+        return {"names": [], "rows": []}
+    parts = table.pivot(index=["study", "run"], columns="part", values="seconds")
+    parts = parts[list(dict.fromkeys(table["part"]))]
+    parts.insert(0, "total", parts.sum(axis="columns"))
+    rows = [{"run": run, "values": list(values)} for (_, run), values in parts.T.items()]
+    return {"names": list(parts), "rows": rows}
+
+
+def _makings(differing):
+    """A sentence where versions or devices are not the same for all runs."""
+    found = [
+        f"{name} ({', '.join(dict.fromkeys(row['values'][number] for row in differing['rows']))})"
+        for number, name in enumerate(differing["names"])
+        if name.startswith(("versions.", "device."))
+    ]
+    return [f"The runs differ in {', '.join(found)}: compare their times with care."] * bool(found)
+
+
 def _settings(runs):
-    """What all runs share as (name, value), and what differs as names and a row per run."""
+    """What all runs share by group as (name, value), and what differs as names and rows."""
     flat = [_flatten(run) for run in runs]
     names = list(dict.fromkeys(name for one in flat for name in one))
     differ = [name for name in names if len({one.get(name, "-") for one in flat}) > 1]
-    shared = [(name, flat[0][name]) for name in names if name not in differ]
+    shared = {"Settings": [], **{group: [] for group in _HOMES.values()}}
+    for name in names:
+        if name not in differ:
+            shared[_HOMES.get(name.partition(".")[0], "Settings")].append((name, flat[0][name]))
     rows = [
         {"run": run.name, "values": [one.get(name, "-") for name in differ]}
         for run, one in zip(runs, flat, strict=True)
     ]
+    shared = [(group, values) for group, values in shared.items() if values]
     return shared, {"names": differ, "rows": rows if differ else []}
+
+
+_HOMES = {
+    "data": "Data and model",
+    "parameters": "Data and model",
+    "versions": "Versions and device",
+    "device": "Versions and device",
+    "created": "Versions and device",
+}
 
 
 def _flatten(run):
