@@ -10,7 +10,7 @@ demo: .venv/installed
 	.venv/bin/python -m bnkit.main --norm=bn --lr=0.5 $(FLAGS)
 
 test: .venv/installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2
 
 lint: .venv/installed
 	.venv/bin/ruff check

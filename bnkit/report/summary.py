@@ -84,7 +84,8 @@ def verdicts(claims):
         # What decided; the further clauses are in the report.
         why, _, _ = claim["reason"].partition("; ")
         lines.append(
-            f"  {claim['verdict']:12}  {claim['id']} ({claim['condition']}): {effect(claim)} "
+            f"  {claim['verdict']:12}  {claim['id']}, {' against '.join(claim['arms'])} "
+            f"({claim['condition']}): {effect(claim)} "
             f"{claim['unit']}, {claim['seeds']} seed{'s' * (claim['seeds'] != 1)}; {why}"
         )
     others = list(dict.fromkeys(claim["id"] for claim in claims if not _answered(claim)))
