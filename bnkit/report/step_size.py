@@ -51,7 +51,9 @@ def distance_over_step_size(landscape):
         rates = arms.with_condition(landscape).groupby("condition", observed=True)["lr"].first()
         conditions = table["condition"].cat.categories
         rows = [(condition, quantity) for condition in conditions for quantity in QUANTITIES]
-        footer = [r"Both axes logarithmic;", "dashed: $s$ = lr;", *step_sizes(landscape)]
+        low, high = landscape["step_size"].min(), landscape["step_size"].max()
+        dashed = ["dashed: $s$ = lr;"] if rates.between(low, high).any() else []
+        footer = [r"Both axes logarithmic;", *dashed, *step_sizes(landscape)]
         handles = canvas.norm_handles(arms.norms(table)) + curves.run_handles(table)
         times = [time for time in TIMES if time in set(table["time"])]
         page = canvas.Canvas(
@@ -66,7 +68,6 @@ def distance_over_step_size(landscape):
                 curves.draw(axes, panel, marker="o", x="step_size")
                 canvas.size_axis(axes, table["step_size"])
                 canvas.value_axis(axes, [row["value"]], log=True)
-                low, high = axes.get_xlim()
                 if low <= rates[condition] <= high:
                     axes.axvline(rates[condition], **canvas.DASHED)
                 if quantity == rows[0][1]:
