@@ -184,6 +184,11 @@ class ProbeCallback(Callback):
         """The records as a run that the report reads."""
         from bnkit.report import frames
 
+        if self.model is None:
+            raise ValueError(
+                f"{type(self).__name__} has no records yet: hand it to `model.fit` first. "
+                "Received: no model"
+            )
         settings = {"norm": self.model.name, "lr": self.learning_rate, "seed": 0}
         records = {}
         for number, record in enumerate(self.records, start=1):

@@ -73,7 +73,22 @@ class RandomLandscape(ProbeCallback):
 
 
 class _AcrossUpdate(ProbeCallback):
-    """A probe of the weights before and after the real update of a step."""
+    """A probe of the weights before and after the real update of a step.
+
+    Raises:
+        ValueError: at the start of `model.fit` with an optimizer that gathers the gradients of
+            several steps, and does not move the weights at most of them.
+    """
+
+    def on_train_begin(self, logs=None):
+        optimizer = self.model.optimizer if self.trainer is None else self.trainer.optimizer
+        steps = getattr(optimizer, "gradient_accumulation_steps", None)
+        if steps:
+            raise ValueError(
+                f"{type(self).__name__} needs an optimizer that updates at every step. "
+                f"Received: gradient_accumulation_steps={steps}"
+            )
+        super().on_train_begin(logs)
 
     def before_update(self, batch):
         self._weights = read(self.model.trainable_variables)

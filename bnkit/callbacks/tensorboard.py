@@ -53,18 +53,16 @@ class TensorBoard(Callback):
         if found:
             step, scalars, end = found
             with self._writer.as_default(step=step):
-                for name, value in scalars.items():
-                    tf.summary.scalar(name, value)
+                _write_scalars(scalars)
             self._write_raw([end], step=step)
 
     def write(self, record):
         """Writes one record, a dict with `step` and `kind`."""
         if record["kind"] == "train" and record["step"] % self._every:
             return
-        scalars = _SCALARS[record["kind"]](record)
+        scalars = _scalars(record)
         with self._writer.as_default(step=record["step"]):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
+            _write_scalars(scalars)
             if record["kind"] == "activations":
                 for name, buckets in _histograms(record).items():
                     _write_histogram(name, buckets)
@@ -95,7 +93,7 @@ class TensorBoard(Callback):
         if key in self._charted:
             return False
         self._charted.add(key)
-        new = charts.charts(kind, _SCALARS[kind](record))
+        new = charts.charts(kind, _scalars(record))
         self._charts.setdefault(kind, []).extend(new)
         return bool(new)
 
@@ -106,6 +104,23 @@ class TensorBoard(Callback):
 
     def _train_seconds(self):
         return self.trainer.clock.seconds["train"]
+
+
+def _scalars(record):
+    """What a record is written as, name -> number."""
+    return _SCALARS.get(record["kind"], _numbers)(record)
+
+
+def _write_scalars(scalars):
+    # TensorFlow refuses what is beyond the range of float32: it is infinite there.
+    with np.errstate(over="ignore"):
+        for name, value in scalars.items():
+            tf.summary.scalar(name, np.float32(value))
+
+
+def _numbers(record):
+    """Of a kind of somebody else's: what is a single number."""
+    return {name: v for name, v in _plain(record).items() if isinstance(v, (int, float))}
 
 
 def _plain(record):

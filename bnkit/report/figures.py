@@ -313,8 +313,8 @@ FIGURES = (
         ("curvature",),
         {"curvature": "edge_of_stability"},
         "lr λ₁ / 2, with λ₁ the largest eigenvalue of the Hessian. Above 1 (dashed) gradient "
-        "descent without momentum diverges on a quadratic of this curvature; full-batch training "
-        "rises to 1 and stays there, small batches keep it below.",
+        "descent, without momentum and not Adam, diverges on a quadratic of this curvature; "
+        "full-batch training rises to 1 and stays there, small batches keep it below.",
         "Not shown in the paper. Cohen et al. 2021 (2103.00065).",
         applies=_measures("curvature"),
     ),

@@ -92,14 +92,19 @@ def gradient_predictiveness(landscape, direction=GRADIENT):
 def smoothness_data(landscape, direction=GRADIENT):
     """What `smoothness` draws: the columns of `arms.curves`, and a row of series "2/lr" per lr.
 
-    The smoothness of a step is that of `arms.largest_smoothness`.
+    The smoothness of a step is that of `arms.largest_smoothness`. The plateau is that of plain
+    gradient descent: with momentum or another optimizer there is no such row.
     """
     conditions = arms.with_condition(landscape)
     values = arms.largest_smoothness(conditions)
     table = arms.curves(values, "smoothness", log=_spans(values["smoothness"]))
     if not direction.has_plateau:
         return table
-    levels = conditions[["condition", "lr"]].drop_duplicates()
+    plain = pandas.Series(True, index=conditions.index)
+    for setting, value in (("optimizer", "sgd"), ("momentum", 0.0)):
+        if setting in conditions:
+            plain &= conditions[setting].isna() | (conditions[setting] == value)
+    levels = conditions[plain][["condition", "lr"]].drop_duplicates()
     levels = pandas.DataFrame(
         {"condition": levels["condition"], "series": "2/lr", "value": 2 / levels["lr"]}
     )

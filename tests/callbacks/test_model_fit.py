@@ -294,6 +294,88 @@ def test_a_run_directory_is_read_by_the_report(tmp_path):
     assert (page.parent / "figures" / "loss_band.png").exists()
 
 
+def dense(**options):
+    """One dense layer on 3 inputs, compiled, with its data."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(**{"optimizer": keras.optimizers.SGD(0.1), "loss": "mse", **options})
+    return model, np.ones((4, 3)), np.ones((4, 1))
+
+
+def test_runs_of_one_process_are_arms_of_one_comparison(tmp_path):
+    for name in ("first", "second"):
+        run = callbacks.RunDirectory(tmp_path / name, norm="bn", classes=2)
+        model, x, y = dense()
+        watcher = callbacks.Landscape([0.1], batch=(x, y), write=run.write)
+        model.fit(x, y, verbose=0, callbacks=[run, watcher])
+    table = load_runs(tmp_path, "landscape")
+    assert set(table["run"]) == {"first", "second"} and set(table["lr"]) == {0.1}
+    assert table["model"].nunique() == 1
+    assert set(load_runs(tmp_path, "train")["classes"]) == {2}
+
+
+def test_a_second_fit_adds_to_a_run_directory_even_after_an_interrupt(tmp_path):
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    run = callbacks.RunDirectory(tmp_path / "run")
+    model, x, y = dense()
+    model.fit(x, y, verbose=0, callbacks=[run])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, verbose=0, callbacks=[run, Interrupt()])
+    model.fit(x, y, verbose=0, callbacks=[run])
+    assert list(load_runs(tmp_path / "run", "train")["step"]) == [0, 2]
+    again = callbacks.RunDirectory(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, verbose=0, callbacks=[run, Interrupt()])
+    model.fit(x, y, verbose=0, callbacks=[again])
+    assert list(load_runs(tmp_path / "run", "train")["step"]) == [0]
+
+
+def test_a_fit_without_a_finite_loss_has_diverged(tmp_path):
+    model, x, y = dense(optimizer=keras.optimizers.SGD(1e30))
+    run = callbacks.RunDirectory(tmp_path / "run")
+    model.fit(x, y, epochs=4, verbose=0, callbacks=[run])
+    assert set(load_runs(tmp_path / "run", "train")["status"]) == {"diverged"}
+
+
+def test_several_steps_per_execution_are_not_counted_as_one(tmp_path):
+    model, x, y = dense(steps_per_execution=2)
+    with pytest.raises(ValueError, match="Received: steps_per_execution=2"):
+        model.fit(x, y, verbose=0, callbacks=[callbacks.RunDirectory(tmp_path / "run")])
+
+
+def test_a_probe_of_ones_own_reaches_the_run_directory(tmp_path):
+    class Mine(callbacks.ProbeCallback):
+        kind = "mine"
+
+        def measure(self, loss_fn, batch):
+            return {"huge": tf.constant(1e300, tf.float64), "list": tf.zeros(2)}
+
+        def before_update(self, batch):
+            self.record(**self.take(batch))
+
+    model, x, y = dense()
+    run = callbacks.RunDirectory(tmp_path / "run")
+    model.fit(x, y, verbose=0, callbacks=[run, Mine(batch=(x, y), write=run.write)])
+    run.close()
+    assert list(load_runs(tmp_path / "run", "mine")["huge"]) == [1e300, 1e300]
+
+
+def test_an_optimizer_that_gathers_gradients_shows_no_single_update():
+    model, x, y = dense(optimizer=keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
+    watcher = callbacks.InternalCovariateShift(batch=(x, y))
+    with pytest.raises(ValueError, match="Received: gradient_accumulation_steps=2"):
+        model.fit(x, y, verbose=0, callbacks=[watcher])
+
+
+def test_there_is_nothing_to_plot_before_fit():
+    watcher = callbacks.Landscape(batch=(np.ones((2, 3)), np.ones(2)))
+    for look in (watcher.frame, watcher.plot):
+        with pytest.raises(ValueError, match="Landscape has no records yet"):
+            look()
+
+
 def test_a_run_directory_that_is_not_among_the_callbacks_says_so(tmp_path):
     run = callbacks.RunDirectory(tmp_path / "run")
     model, x, y = task("sequential")

@@ -239,3 +239,11 @@ def test_an_experiment_writes_its_settings_and_how_it_came_out(tmp_path):
     losses = [found["train/loss"][step] for step in (0, 1)]
     assert found["headline/loss"] == {2: pytest.approx(np.mean(losses))}
     assert found["headline/loss_range"].keys() == {2}
+
+
+def test_a_number_beyond_float32_is_infinite_and_no_error(tmp_path):
+    board = callbacks.TensorBoard(tmp_path)
+    record = {"step": 3, "kind": "signal_propagation", "layers": ["a"], "squared_mean": [1e47]}
+    board.write(record)
+    board.close()
+    assert scalars(tmp_path)["signal_propagation_squared_mean/a"][3] == float("inf")

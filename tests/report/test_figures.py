@@ -376,3 +376,12 @@ def test_every_normalisation_keeps_its_colour():
     assert len(set(style.COLOURS.values())) == len(style.COLOURS) == len(style.LABELS)
     assert style.colour("my.module:Norm") == style.colour("my.module:Norm")
     assert style.colour("my.module:Norm") not in style.COLOURS.values()
+
+
+@pytest.mark.parametrize(
+    ("settings", "levels"), [({}, [4.0]), ({"momentum": 0.9}, []), ({"optimizer": "adam"}, [])]
+)
+def test_the_plateau_is_that_of_plain_gradient_descent_alone(runs, tables, settings, levels):
+    runs(norm="bn", lr=0.5, steps=60, kinds=("landscape",), **settings)
+    drawn = landscape.smoothness_data(tables()["landscape"])
+    assert list(drawn.loc[drawn["series"] == "2/lr", "value"]) == levels

@@ -279,8 +279,8 @@ def test_every_verdict_is_in_the_page_in_a_file_and_on_the_terminal(runs, tmp_pa
     lines = summary.verdicts(found)
     assert lines[:2] == [
         "claims: 1 supported",
-        f"  supported     faster-training, bn against none (vgg11, glyphs, lr 0.1): {numbers} accuracy, "
-        "3 seeds; the interval is above 0",
+        "  supported     faster-training, bn against none (vgg11, glyphs, lr 0.1): "
+        f"{numbers} accuracy, 3 seeds; the interval is above 0",
     ]
     assert len(lines) == 3 and "theorem-4.1" in lines[2] and "faster-training" not in lines[2]
 
