@@ -533,16 +533,19 @@ def test_rough_at_start_reads_step_0_of_arms_that_need_not_train():
 @pytest.mark.parametrize(
     ("arm", "name"), [("noisy_bn", "noise-shifts-inputs"), ("l2", "lp-shifts-inputs")]
 )
-def test_inputs_shift_in_units_of_their_deviation(arm, name):
+def test_inputs_shift_as_far_as_their_mean_moves(arm, name):
     def records(norm, seed):
-        # |change of mean| / 2 + |change of variance| / 4, without the 1e9 of the first capture.
+        # Without the 1e9 of the first capture; in deviations, |mean| / 2 + |variance| / 4.
         if norm == arm:
             return [train(), activations(-2.0 - seed, 2.0, captures=(0, 20))]
         return [train(), activations(0.2, -0.4, captures=(0, 20))]
 
     claim = verdict(arms_of("none", arm, records), name)
     assert claim.verdict == "supported" and claim.arms == (arm, "none")
-    assert_effect(claim, [math.log((1 + seed / 2 + 0.5) / 0.2) for seed in SEEDS])
+    assert_effect(claim, [math.log((2 + seed) / 0.2) for seed in SEEDS])
+    assert f"of the variance: {math.log(2.0 / 0.4):.3g}" in claim.reason
+    relative = sum(math.log((1 + seed / 2 + 0.5) / 0.2) for seed in SEEDS) / len(SEEDS)
+    assert f"in units of the deviation: {relative:.3g} [" in claim.reason
 
 
 def test_inputs_that_shift_less_contradict_it_and_bn_is_in_the_reason():
@@ -555,9 +558,9 @@ def test_inputs_that_shift_less_contradict_it_and_bn_is_in_the_reason():
     assert f"ln(noisy_bn / bn) of the same: {math.log(2):.3g} [" in claim.reason
 
 
-def test_units_without_variance_and_stuck_arms_do_not_judge_inputs():
-    dead = arms_of("none", "noisy_bn", lambda *_: [train(), activations(1.0, 0.0, 0.0)])
-    assert "no common capture" in verdict(dead, "noise-shifts-inputs").reason
+def test_lost_numbers_and_stuck_arms_do_not_judge_inputs():
+    lost = arms_of("none", "noisy_bn", lambda *_: [train(), activations("nan")])
+    assert "no common capture" in verdict(lost, "noise-shifts-inputs").reason
     stuck = arms_of(
         "none",
         "noisy_bn",

@@ -103,14 +103,18 @@ _DIVERGED = "a run that diverged counts as untrained from there on"
 _FINAL = f"mean {{performance}} over the last tenth of the common steps ({_DIVERGED})"
 _CAPTURES = "median over the captures after the {early} of "
 _RATIO = "a ratio counts as a million at most"
-_INSTABILITY = (
-    "median over the captures of ln(instability of {arm} / instability of none); instability: "
-    "median over layers and units of |change of the mean since the capture before| / deviation + "
-    f"|change of the variance| / variance of the non-linearity's inputs; {_RATIO}"
+_CHANGE = (
+    "median over the captures of ln(change with {arm} / change with none); change: median over "
+    "layers and units of |change of the mean of the non-linearity's inputs since the capture "
+    f"before|, as in Fig 8; {_RATIO}"
 )
 _RANGE = (
     f"{_CAPTURES}ln(range of none / range of {{0}}); range: largest minus smallest loss along the "
     f"gradient over the step sizes; {_RATIO}, a loss that is not finite is unbounded"
+)
+_OTHER_CHANGES = (
+    Aside("the same of the variance", measures.variance_change),
+    Aside("of both, in units of the deviation", measures.relative_change),
 )
 
 QUESTIONS = (
@@ -151,9 +155,12 @@ QUESTIONS = (
         "With noisy BN the inputs of a layer are less stable than without normalisation.",
         "claim 2, Figs 2 and 8",
         (("noisy_bn", "none"),),
-        measures.instability,
-        _INSTABILITY,
-        asides=(Aside("ln(noisy_bn / bn) of the same", measures.instability, ("noisy_bn", "bn")),),
+        measures.mean_change,
+        _CHANGE,
+        asides=(
+            Aside("ln(noisy_bn / bn) of the same", measures.mean_change, ("noisy_bn", "bn")),
+            *_OTHER_CHANGES,
+        ),
     ),
     Question(
         "noise-stops-standard",
@@ -228,8 +235,9 @@ QUESTIONS = (
         "With normalisation {arm} the inputs of a layer are less stable than without any.",
         "claim 5, Figs 6 and 12",
         tuple((norm, "none") for norm in LP),
-        measures.instability,
-        _INSTABILITY,
+        measures.mean_change,
+        _CHANGE,
+        asides=_OTHER_CHANGES,
     ),
     Question(
         "lp-smooths",

@@ -93,13 +93,27 @@ def early_smoothness(one, other):
     return _one_ratio(first.max(), second.max())
 
 
-def instability(one, other):
-    """Median log ratio, over the captures, of the median instability of the units."""
+def mean_change(one, other):
+    """Median log ratio, over the captures, of the units' median change of the mean."""
+    return _change(one, other, "mean")
+
+
+def variance_change(one, other):
+    """The same of the change of the variance."""
+    return _change(one, other, "variance")
+
+
+def relative_change(one, other):
+    """The same of both changes, relative to deviation and variance."""
+    return _change(one, other, "relative")
+
+
+def _change(one, other, quantity):
     _require_both(one, other, "inputs hardly move where nothing is learned")
     first, second = one.activations, other.activations
     layers = set(first["layer"]) & set(second["layer"])
     series = [
-        table[table["layer"].isin(layers)].groupby("step")["instability"].median().dropna()
+        table[table["layer"].isin(layers)].groupby("step")[quantity].median().dropna()
         for table in (first, second)
     ]
     return _median_ratio(*_captures(*series))

@@ -147,17 +147,19 @@ class Trace:
 
     @functools.cached_property
     def activations(self):
-        """Instability of every unit at every capture but the first: `layer, step, instability`.
+        """Change of every unit since the capture before: `layer, step, mean, variance, relative`.
 
-        The change of the mean since the capture before, in deviations, plus that of the variance,
-        relative to it.
+        Absolute changes of mean and variance, and `relative`: that of the mean in deviations, plus
+        that of the variance relative to it.
         """
         table = self._records("activations")
         table = table[table["step"] > table["step"].min()]
         variance = table["variance"].where(table["variance"] > 0)
-        change = table["mean_change"].abs() / numpy.sqrt(variance)
-        change += table["variance_change"].abs() / variance
-        return table.assign(instability=change.where(numpy.isfinite(change)))
+        mean, of_variance = table["mean_change"].abs(), table["variance_change"].abs()
+        relative = mean / numpy.sqrt(variance) + of_variance / variance
+        changes = {"mean": mean, "variance": of_variance, "relative": relative}
+        finite = {name: change.where(numpy.isfinite(change)) for name, change in changes.items()}
+        return table[["layer", "step"]].assign(**finite)
 
     @functools.cached_property
     def shift(self):
