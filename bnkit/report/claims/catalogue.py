@@ -104,18 +104,15 @@ _FINAL = f"mean {{performance}} over the last tenth of the common steps ({_DIVER
 _CAPTURES = "median over the captures after the {early} of "
 _RATIO = "a ratio counts as a million at most"
 _CHANGE = (
-    "median over the captures of ln(change with {arm} / change with none); change: median over "
-    "layers and units of |change of the mean of the non-linearity's inputs since the capture "
+    "median over the captures of ln(change with {{arm}} / change with none); change: median over "
+    "layers and units of |change of the {0} of the non-linearity's inputs since the capture "
     f"before|, as in Fig 8; {_RATIO}"
 )
 _RANGE = (
     f"{_CAPTURES}ln(range of none / range of {{0}}); range: largest minus smallest loss along the "
     f"gradient over the step sizes; {_RATIO}, a loss that is not finite is unbounded"
 )
-_OTHER_CHANGES = (
-    Aside("the same of the variance", measures.variance_change),
-    Aside("of both, in units of the deviation", measures.relative_change),
-)
+_IN_DEVIATIONS = Aside("of both, in units of the deviation", measures.relative_change)
 
 QUESTIONS = (
     Question(
@@ -156,10 +153,11 @@ QUESTIONS = (
         "claim 2, Figs 2 and 8",
         (("noisy_bn", "none"),),
         measures.mean_change,
-        _CHANGE,
+        _CHANGE.format("mean"),
         asides=(
             Aside("ln(noisy_bn / bn) of the same", measures.mean_change, ("noisy_bn", "bn")),
-            *_OTHER_CHANGES,
+            Aside("the same of the variance", measures.variance_change),
+            _IN_DEVIATIONS,
         ),
     ),
     Question(
@@ -235,9 +233,10 @@ QUESTIONS = (
         "With normalisation {arm} the inputs of a layer are less stable than without any.",
         "claim 5, Figs 6 and 12",
         tuple((norm, "none") for norm in LP),
-        measures.mean_change,
-        _CHANGE,
-        asides=_OTHER_CHANGES,
+        # Not of the mean, which every normalisation holds.
+        measures.variance_change,
+        _CHANGE.format("variance"),
+        asides=(Aside("the same of the mean", measures.mean_change), _IN_DEVIATIONS),
     ),
     Question(
         "lp-smooths",
