@@ -181,7 +181,12 @@ def test_the_whole_job_from_command_to_report(workplace, capsys):
     frame = bnkit.load_runs("runs", "ics")
     assert len(frame) == 2 * 11 and set(frame["lr"]) == {0.05}
 
-    assert command(f"--norm=bn --lr=0.05 {TINY}") == 0
+
+def test_the_same_command_again_measures_nothing_and_says_so(workplace, capsys):
+    linear = "--model=dln --depth=2 --samples=20 --steps=4 --probes= --norm=none"
+    assert command(linear) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert command(linear) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines() == lines
     assert "already measured" in shown.err and "--noresume" in shown.err
