@@ -212,3 +212,12 @@ def test_precision_and_optimizer_reach_the_network(tmp_path, monkeypatch):
     assert isinstance(second.optimizer, keras.optimizers.Adam)
     assert rate(second) == pytest.approx(0.01)
     assert second.model.get_layer("conv1").compute_dtype == "float32"
+
+
+def test_a_probe_of_batch_norm_is_left_out_where_there_is_none(tmp_path):
+    options = {"probes": ("batch_norm_identity",), "steps": 1}
+    kinds = {
+        norm: {record["kind"] for record in records(run(tmp_path, norm=norm, **options))}
+        for norm in ("none", "noisy_bn")
+    }
+    assert kinds == {"none": {"train", "eval"}, "noisy_bn": {"train", "eval", options["probes"][0]}}

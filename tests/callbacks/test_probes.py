@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from bnkit import callbacks, probes
 from bnkit.layers import BatchNorm
+from bnkit.probes.objective import Objective
 
 
 def random_network(norm=BatchNorm):
@@ -88,6 +89,76 @@ def test_covariate_shift_is_measured_with_the_real_update():
     assert record["l2"][0] == 0 and all(value > 0 for value in record["l2"][1:])
     for name in ("l2", "cosine", "gradient_norm"):
         np.testing.assert_allclose(record[name], getattr(expected, name).numpy(), rtol=1e-4)
+
+
+def test_activations_change_since_the_last_and_drift_since_the_first_measurement():
+    log = callbacks.Activations(every=2, units=2)
+    trained(5, [log])
+    found = [record for record in log.records if record["kind"] == "activations"]
+    assert [record["step"] for record in found] == [0, 2, 4]
+    assert np.isnan(found[0]["mean_change"]).all() and not np.any(found[0]["mean_drift"])
+    for name in ("mean", "variance"):
+        first, second, third = (np.array(record[name]) for record in found)
+        assert np.abs(third - second).max() > 1e-3
+        np.testing.assert_allclose(found[2][f"{name}_change"], third - second, rtol=1e-12)
+        np.testing.assert_allclose(found[2][f"{name}_drift"], third - first, rtol=1e-12)
+    signal = [record["kind"] for record in log.records].count("signal_propagation")
+    assert signal == 3
+
+
+def test_what_an_interrupted_run_recorded_is_what_activations_drift_from():
+    whole, rest = (callbacks.Activations(every=2, units=2) for _ in range(2))
+    trained(5, [whole])
+    rest.restore(whole.records[:4])  # of the steps 0 and 2
+    trainer = trained(4)
+    trainer.fit(small.batches(), 5, [rest])
+    assert str(rest.records) == str(whole.records)
+
+
+def test_curvature_knows_how_far_the_edge_of_stability_is():
+    log = callbacks.Curvature(every=4, products=3)
+    trained(1, [log])
+    (record,) = log.records
+    expected = 0.1 * record["top_eigenvalue"] / 2
+    np.testing.assert_allclose(record["edge_of_stability"], expected, rtol=1e-6)
+
+
+def test_weights_are_measured_with_the_real_update_and_learning_rate():
+    log = callbacks.Weights(every=4)
+    trained(5, [log])
+    before, after = (
+        [w.numpy().ravel() for w in trained(steps).model.trainable_variables if len(w.shape) > 1]
+        for steps in (4, 5)
+    )
+    record = log.records[1]
+    lengths = [np.linalg.norm(kernel) for kernel in before]
+    np.testing.assert_allclose(record["weight_norm"], lengths, rtol=1e-5)
+    np.testing.assert_allclose(record["effective_lr"], 0.1 / np.square(lengths), rtol=1e-5)
+    angles = [
+        np.arccos(a.astype(float) @ b / np.linalg.norm(a.astype(float)) / np.linalg.norm(b))
+        for a, b in zip(before, after, strict=True)
+    ]
+    np.testing.assert_allclose(record["angular_update"], angles, rtol=1e-3)
+
+
+def test_gradient_noise_is_that_of_the_batches_to_come():
+    """Against the gradient of each batch by itself."""
+    log = callbacks.GradientNoise(every=4, batches=3)
+    trained(5, [log])
+    by_hand = trained(4)
+    gradients = []
+    for step in range(4, 7):
+        x, y = (stack[0] for stack in small.batches().stack(step, step + 1))
+        batch = small.prepare(x), y
+        objective = Objective(by_hand.model, small.cross_entropy(), batch)
+        pieces = objective.loss_and_gradient(objective.weights)[1]
+        gradients.append(np.concatenate([piece.numpy().ravel() for piece in pieces]))
+    gradients = np.array(gradients, dtype=float)
+    record = log.records[1]
+    assert (record["step"], record["batches"]) == (4, 3)
+    np.testing.assert_allclose(record["trace"], gradients.var(0, ddof=1).sum(), rtol=1e-4)
+    mean = np.linalg.norm(gradients.mean(0))
+    np.testing.assert_allclose(record["gradient_norm"], mean, rtol=1e-4)
 
 
 def test_two_replicas_measure_what_one_device_does(two_replicas):

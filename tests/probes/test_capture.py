@@ -345,7 +345,11 @@ def test_an_own_call_attribute_is_put_back():
     model = keras.Sequential([Input((4,)), layer])
     seen = []
     own = layer.call
-    replacement = lambda x, **options: seen.append(x) or own(x, **options)  # noqa: E731
+
+    def replacement(x, **options):
+        seen.append(x)
+        return own(x, **options)
+
     object.__setattr__(layer, "call", replacement)
     captured(model, rows())
     assert vars(layer)["call"] is replacement
