@@ -83,24 +83,20 @@ def landscape(
     loss, gradient = evaluate(theta)
     gradient_norm = tf.linalg.global_norm(gradient)
     towards = gradient if direction == "gradient" else _random(gradient, gradient_norm, seed)
-    losses, distances = [], []
-    before = gradient_norm
-    for s in step_sizes:
-        # One after the other: in a graph they would run, and take memory, all at once.
-        with tf.control_dependencies([before]):
-            point = [w - s * d for w, d in zip(theta, towards, strict=True)]
-            loss_there, gradient_there = evaluate(point)
-            before = tf.linalg.global_norm(
-                [there - here for there, here in zip(gradient_there, gradient, strict=True)]
-            )
-        losses.append(loss_there)
-        distances.append(before)
-    distances = tf.stack(distances)
-    ratios = distances / (tf.constant(step_sizes, gradient_norm.dtype) * gradient_norm)
+
+    def at(s):
+        point = [w - tf.cast(s, w.dtype) * d for w, d in zip(theta, towards, strict=True)]
+        loss_there, gradient_there = evaluate(point)
+        differences = [there - here for there, here in zip(gradient_there, gradient, strict=True)]
+        return loss_there, tf.linalg.global_norm(differences)
+
+    sizes = tf.constant(step_sizes, gradient_norm.dtype)
+    losses, distances = objective.in_turn(at, sizes, (loss.dtype, gradient_norm.dtype))
+    ratios = distances / (sizes * gradient_norm)
     # Spelled out because a maximum may pass over a nan.
     undefined = tf.reduce_any(tf.math.is_nan(ratios))
     smoothness = tf.where(undefined, tf.cast(float("nan"), ratios.dtype), tf.reduce_max(ratios))
-    return Landscape(loss, gradient_norm, tf.stack(losses), distances, smoothness)
+    return Landscape(loss, gradient_norm, losses, distances, smoothness)
 
 
 def _random(gradient, norm, seed):

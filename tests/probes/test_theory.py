@@ -100,8 +100,10 @@ class ConstantVariance(BatchNorm):
     def measure_spread(self, x, mean):
         return tf.stop_gradient(super().measure_spread(x, mean))
 
-    def takes_kernel(self, inputs):
-        return False
+    def normalize_batch(self, inputs):
+        mean = self.batch_mean(inputs)
+        spread = self.measure_spread(inputs, self.broadcast(mean))
+        return self.normalize(inputs, mean, spread), mean, spread
 
 
 def test_a_wrong_gradient_is_noticed():
