@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from bnkit.layers import kernels
 from bnkit.layers.normalization import Normalization
 
 
@@ -37,20 +38,13 @@ class BatchNorm(Normalization):
         beta = self.beta.value if self.center else tf.zeros(units, self.variable_dtype)
         if not self.takes_kernel(inputs):
             return self._in_few_ops(inputs, gamma, beta)
-        # One kernel forward and one backward: half the cost of the same formula in single ops.
-        fused = tf.raw_ops.FusedBatchNormV3(
-            x=tf.cast(inputs, self.compute_dtype),
-            scale=gamma,
-            offset=beta,
-            mean=tf.zeros([0]),
-            variance=tf.zeros([0]),
-            epsilon=self.epsilon,
-            is_training=True,
+        # Half the cost of the same formula in single ops.
+        return kernels.batch_norm(
+            tf.cast(inputs, self.compute_dtype),
+            tf.convert_to_tensor(gamma),
+            tf.convert_to_tensor(beta),
+            self.epsilon,
         )
-        # The kernel divides its variance by n - 1 (by 1 for a single value).
-        count = tf.cast(tf.size(inputs) // units[0], tf.float32)
-        biased = fused.batch_variance * (tf.maximum(count - 1, 1) / count)
-        return fused.y, fused.batch_mean, biased
 
     def _in_few_ops(self, inputs, gamma, beta):
         """`normalize_batch` with its gradient written out: half the ops of the derived one."""

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from bnkit.layers import kernels
+
 
 class Normalization(keras.layers.Layer):
     """`gamma * (x - mean) / size + beta`, mean and size taken over all axes but one.
@@ -132,7 +134,7 @@ class Normalization(keras.layers.Layer):
         if self.center:
             shift += self.beta.value
         if self.takes_kernel(inputs):
-            return _affine(tf.cast(inputs, self.compute_dtype), constant, factor, shift)
+            return kernels.affine(tf.cast(inputs, self.compute_dtype), constant, factor, shift)
         x = tf.cast(inputs, self.variable_dtype)
         # Centred before it is scaled: with a mean far from zero the other order loses digits.
         outputs = (x - self.broadcast(constant)) * self.broadcast(factor) + self.broadcast(shift)
@@ -204,17 +206,3 @@ class Normalization(keras.layers.Layer):
     def _update(self, moving, batch):
         batch = tf.stop_gradient(batch)
         moving.assign(moving.value * self.momentum + batch * (1 - self.momentum))
-
-
-def _affine(x, mean, factor, shift):
-    """`(x - mean) * factor + shift` for images, in one pass: the kernel's inference mode."""
-    epsilon = 1e-5  # the least that the kernel takes everywhere; the variance makes up for it
-    return tf.raw_ops.FusedBatchNormV3(
-        x=x,
-        scale=factor,
-        offset=shift,
-        mean=mean,
-        variance=tf.fill(tf.shape(factor), 1 - epsilon),
-        epsilon=epsilon,
-        is_training=False,
-    ).y

@@ -76,9 +76,7 @@ class Objective:
         in a loop: there it is compiled for each element, still to run in turn, for their memory.
         """
         if self.replicas == 1:
-            return tf.map_fn(
-                function, elements, fn_output_signature=dtypes, parallel_iterations=1
-            )
+            return tf.map_fn(function, elements, fn_output_signature=dtypes, parallel_iterations=1)
         results = []
         for element in tf.unstack(elements):
             with tf.control_dependencies([value for result in results[-1:] for value in result]):
