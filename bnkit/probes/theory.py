@@ -79,8 +79,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
     for call, of_call in zip(calls, gradients, strict=True):
         layer = call.owner
         gamma = tf.cast(values[id(layer.gamma)] if layer.scale else 1, tf.float64)
-        rows = [_by_unit(tensor, layer.axis) for tensor in (call.inputs[0], *of_call)]
-        terms.append(_sides(*rows, gamma, layer, objective))
+        terms.append(_sides(call.inputs[0], *of_call, gamma, layer, objective))
     left, right, squared = tf.unstack(tf.stack(objective.sum_over_replicas(terms)), axis=1)
     return BatchNormIdentity(
         tuple(call.owner.name for call in calls),
@@ -113,30 +112,45 @@ def _first_of_each(calls):
     return list(first.values())
 
 
-def _by_unit(tensor, axis):
-    """A tensor as `[values, units]`, float64."""
-    tensor = tf.cast(tf.convert_to_tensor(tensor), tf.float64)
-    order = list(range(len(tensor.shape)))
-    order.append(order.pop(axis))
-    return tf.reshape(tf.transpose(tensor, order), [-1, tensor.shape[axis]])
-
-
 def _sides(y, by_y, g, gamma, layer, objective):
-    """What this replica adds to left, right and `||g||^2`, `[3]`; all given `[values, units]`."""
+    """What this replica adds to left, right and `||g||^2`, `[3]`."""
+    # Value by value in the type of the activations, at least float32; all else in float64.
+    dtype = tf.float64 if y.dtype == tf.float64 else tf.float32
+    y, by_y, g = [tf.cast(tensor, dtype) for tensor in (y, by_y, g)]
 
     def over_batch(*values):
-        sums = [tf.reduce_sum(value, 0) for value in values]
+        return over_replicas([_by_unit(value, layer.axis) for value in values])
+
+    def over_replicas(sums):
         return objective.sum_over_replicas(sums) if layer.synchronized else sums
 
-    count, total = over_batch(tf.ones_like(y), y)
-    centred = y - total / count
-    (squares,) = over_batch(tf.square(centred))
+    def broadcast(of_units):
+        shape = [1] * len(y.shape)
+        shape[layer.axis] = -1
+        return tf.cast(tf.reshape(of_units, shape), dtype)
+
+    (count,) = over_replicas([tf.cast(tf.size(y) // y.shape[layer.axis], tf.float64)])
+    (total,) = over_batch(y)
+    centred = y - broadcast(total / count)
+    squares, of_g, along_one, along_centred = over_batch(
+        tf.square(centred), tf.square(g), g, g * centred
+    )
     variance = squares / count + layer.epsilon
-    y_hat = centred / tf.sqrt(variance)
-    of_g, along_one, along_y_hat = over_batch(tf.square(g), g, g * y_hat)
-    remaining = of_g - (tf.square(along_one) + tf.square(along_y_hat)) / count
-    right = tf.reduce_sum(tf.square(gamma) / variance * remaining)
+    along_y_hat = tf.square(along_centred) / variance
+    right = tf.square(gamma) / variance * (of_g - (tf.square(along_one) + along_y_hat) / count)
+    right = tf.reduce_sum(right)
     if layer.synchronized:
         # The same on all replicas, of the global batch.
         right /= objective.replicas
-    return tf.stack([tf.reduce_sum(tf.square(by_y)), right, tf.reduce_sum(tf.square(g))])
+    left, squared = (tf.reduce_sum(_by_unit(tf.square(v), layer.axis)) for v in (by_y, g))
+    return tf.stack([left, right, squared])
+
+
+def _by_unit(tensor, axis):
+    """Sum over all axes but one, `[units]`, float64."""
+    axes = list(range(len(tensor.shape)))
+    del axes[axis]
+    first, *others = axes
+    # One float32 sum over 1e5 values would lose digits; those of one image keep them.
+    of_samples = tf.reduce_sum(tensor, others, keepdims=True)
+    return tf.reshape(tf.reduce_sum(tf.cast(of_samples, tf.float64), first), [-1])
