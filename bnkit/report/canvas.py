@@ -299,6 +299,11 @@ def line_handle(label, **look):
     return matplotlib.lines.Line2D([], [], label=label, **look)
 
 
+def triangle_handle(label):
+    look = {"color": style.QUIET, "marker": "^", "markersize": 4, "linestyle": "none"}
+    return line_handle(label, **look)
+
+
 def patch_handle(label, colour, **look):
     """Legend entry of an area."""
     return matplotlib.patches.Patch(facecolor=colour, label=label, **look)

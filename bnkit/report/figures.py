@@ -8,10 +8,13 @@ from bnkit.report import (
     curvature,
     curves,
     distributions,
+    envelope,
     landscape,
+    largest_rate,
     learning_rates,
     noise,
     population,
+    rate_map,
     seconds,
     shift,
     signal,
@@ -23,14 +26,12 @@ from bnkit.report import (
 from bnkit.report.curvature import edge_of_stability, loss_curvature
 from bnkit.report.curves import accuracy, loss
 from bnkit.report.distributions import activation_drift, activation_ridges
+from bnkit.report.envelope import learning_rate_envelope
 from bnkit.report.landscape import gradient_predictiveness, loss_band, smoothness
-from bnkit.report.learning_rates import (
-    largest_learning_rate,
-    learning_rate_envelope,
-    smoothness_map,
-)
+from bnkit.report.largest_rate import largest_learning_rate
 from bnkit.report.noise import gradient_noise
 from bnkit.report.population import population_gap
+from bnkit.report.rate_map import smoothness_map
 from bnkit.report.seconds import time_spent
 from bnkit.report.shift import covariate_shift
 from bnkit.report.signal import signal_propagation
@@ -64,6 +65,10 @@ __all__ = [
     "theorem",
     "time_spent",
 ]
+
+
+def _all(*conditions):
+    return lambda runs: all(applies(runs) for applies in conditions)
 
 
 def _classifies(runs):
@@ -160,6 +165,7 @@ FIGURES = (
         "step along the gradient finds as expected. An area that leaves the panel with a triangle "
         "is unbounded.",
         "Fig 4a and 10 of the paper.",
+        applies=_measures("landscape"),
     ),
     Entry(
         "gradient_predictiveness",
@@ -171,6 +177,7 @@ FIGURES = (
         "The area spans min and max over s of ‖∇L(θ - s g) - g‖₂: how far the gradient moves from "
         "where it was when one goes along it. Low is predictive.",
         "Fig 4b and 10 of the paper.",
+        applies=_measures("landscape"),
     ),
     Entry(
         "smoothness",
@@ -183,6 +190,7 @@ FIGURES = (
         "that gradient descent settles on whatever the normalisation: peaks and the first "
         "steps tell the arms apart, the mean does not.",
         "Fig 4c and 10 of the paper.",
+        applies=_measures("landscape"),
     ),
     Entry(
         "distance_over_step_size",
@@ -195,6 +203,7 @@ FIGURES = (
         "step. Lower is smoother; a distance that grows in proportion to s, as on a quadratic, "
         "rises by one decade in one decade of s. A triangle at the top is a value without bound.",
         "Fig 11 of the paper (of the deep linear network).",
+        applies=_measures("landscape"),
     ),
     Entry(
         "random_loss_band",
@@ -244,6 +253,7 @@ FIGURES = (
         "their cosine. The first layer cannot shift. It depends on the learning rate and on how "
         "far training is: compare arms at the same training loss.",
         "Definition 2.1 and Fig 3 of the paper.",
+        applies=_measures("ics"),
     ),
     Entry(
         "activation_ridges",
@@ -402,8 +412,8 @@ FIGURES = (
     Entry(
         "largest_learning_rate",
         "Largest learning rate that trains",
-        learning_rates.largest_learning_rate,
-        learning_rates.largest_learning_rate_data,
+        largest_rate.largest_learning_rate,
+        largest_rate.largest_learning_rate_data,
         ("train",),
         {"train": "loss"},
         f"Mean training accuracy over the last {summary.LAST} steps of every run that has ended "
@@ -412,13 +422,13 @@ FIGURES = (
         "other. Dashed is guessing. A run that diverged counts as guessing, or with an infinite "
         "loss.",
         "Not shown in the paper, but for lr 0.1 and 0.5 in Fig 1. Bjorck et al. 2018 (1806.02375).",
-        applies=learning_rates.compare(**learning_rates.LARGEST),
+        applies=learning_rates.compare(**largest_rate.NEEDED),
     ),
     Entry(
         "learning_rate_envelope",
         "Learning-rate envelope",
-        learning_rates.learning_rate_envelope,
-        learning_rates.learning_rate_envelope_data,
+        envelope.learning_rate_envelope,
+        envelope.learning_rate_envelope_data,
         ("train",),
         {"train": "loss"},
         "Spread, from min to max, of the training loss (running mean over "
@@ -428,13 +438,13 @@ FIGURES = (
         "gradient”), and this is over the weights of several runs. A triangle is where a run has "
         "diverged: from there on the area is unbounded.",
         "Not shown in the paper: no figure of it is this one.",
-        applies=learning_rates.compare(**learning_rates.ENVELOPE),
+        applies=learning_rates.compare(**envelope.NEEDED),
     ),
     Entry(
         "smoothness_map",
         "Effective β-smoothness over normalisation and learning rate",
-        learning_rates.smoothness_map,
-        learning_rates.smoothness_map_data,
+        rate_map.smoothness_map,
+        rate_map.smoothness_map_data,
         ("landscape", "train"),
         {"landscape": "smoothness", "train": "loss"},
         f"Largest effective β-smoothness after the first {summary.EARLY} steps, as β lr / 2, so "
@@ -443,7 +453,7 @@ FIGURES = (
         "need a high learning rate: verdicts hold for the one that they were measured at. A white "
         "cell has not been measured.",
         "Not shown in the paper. Jastrzebski et al. 2020 (2002.09572).",
-        applies=learning_rates.compare(**learning_rates.MAP),
+        applies=_all(_measures("landscape"), learning_rates.compare(**rate_map.NEEDED)),
     ),
     Entry(
         "time_spent",

@@ -7,7 +7,7 @@ import numpy
 import pandas
 import pytest
 
-from bnkit.report import arms, figures, frames, learning_rates, load_runs, style
+from bnkit.report import arms, envelope, figures, frames, largest_rate, load_runs, rate_map, style
 
 NAMES = ("largest_learning_rate", "learning_rate_envelope", "smoothness_map")
 RATES = (0.1, 0.2, 0.4)
@@ -85,7 +85,7 @@ def test_the_envelope_is_the_range_of_running_geometric_means_over_seeds_and_ste
     train = pandas.concat(
         [_train(lr, loss, seed=seed, steps=25) for (lr, seed), loss in losses.items()]
     )
-    data = learning_rates.learning_rate_envelope_data(train)
+    data = envelope.learning_rate_envelope_data(train)
     assert list(data["step"]) == list(range(25))
     assert set(data["rates"]) == {RATES} and set(data["runs"]) == {2}
     for step, low, high in data[["step", "low", "high"]].itertuples(index=False, name=None):
@@ -96,14 +96,14 @@ def test_the_envelope_is_the_range_of_running_geometric_means_over_seeds_and_ste
             for lr in RATES
         ]
         assert (low, high) == pytest.approx((min(means), max(means)), rel=1e-12)
-    (axes,) = learning_rates.learning_rate_envelope(train).axes
+    (axes,) = envelope.learning_rate_envelope(train).axes
     last = data.iloc[-1]
     assert _area(axes, 24) == pytest.approx((last["low"], last["high"]), rel=1e-12)
     assert axes.get_yscale() == "log" and axes.get_xlabel() == "step"
 
 
 def test_the_envelope_says_that_it_is_not_the_landscape_along_the_gradient():
-    figure = learning_rates.learning_rate_envelope(pandas.concat([_train(0.1), _train(0.5)]))
+    figure = envelope.learning_rate_envelope(pandas.concat([_train(0.1), _train(0.5)]))
     words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
     assert "separately trained runs" in words and "not the landscape along the gradient" in words
     assert r"\{0.1, 0.5\}" in words
@@ -121,10 +121,10 @@ def test_where_a_run_has_diverged_the_envelope_has_no_upper_end():
             _train(0.5, 3.0, seed=1, steps=6),
         ]
     )
-    data = learning_rates.learning_rate_envelope_data(train)
+    data = envelope.learning_rate_envelope_data(train)
     assert data["low"].tolist() == pytest.approx([2] * 6)
     assert data["high"].tolist() == pytest.approx([3, 3, *[math.inf] * 4])
-    figure = learning_rates.learning_rate_envelope(train)
+    figure = envelope.learning_rate_envelope(train)
     (axes,) = figure.axes
     assert _triangles(axes) == [2.0] and "a run diverged" in _legend(figure)
     assert _area(axes, 5)[0] == pytest.approx(2) and _area(axes, 5)[1] > 1e100
@@ -133,14 +133,14 @@ def test_where_a_run_has_diverged_the_envelope_has_no_upper_end():
 
 def test_a_run_that_never_had_a_loss_leaves_the_envelope_of_the_others_unbounded():
     lost = _train(0.5, math.nan, steps=1, status="diverged")
-    data = learning_rates.learning_rate_envelope_data(pandas.concat([_train(0.1, 2.0), lost]))
+    data = envelope.learning_rate_envelope_data(pandas.concat([_train(0.1, 2.0), lost]))
     assert data["low"].tolist() == pytest.approx([2] * 4)
     assert data["high"].tolist() == [math.inf] * 4
 
 
 def test_an_envelope_ends_with_the_first_run_to_end_without_having_diverged():
     train = pandas.concat([_train(0.1), _train(0.5, 2.0, steps=2, status="interrupted")])
-    data = learning_rates.learning_rate_envelope_data(train)
+    data = envelope.learning_rate_envelope_data(train)
     assert data["step"].tolist() == [0, 1] and data["high"].tolist() == pytest.approx([2, 2])
 
 
@@ -154,10 +154,10 @@ def test_an_envelope_is_over_runs_that_differ_in_nothing_but_the_learning_rate()
             _train(0.2, norm="l1", width=2.0),
         ]
     )
-    data = learning_rates.learning_rate_envelope_data(train)
+    data = envelope.learning_rate_envelope_data(train)
     assert set(data["norm"]) == {"bn"} and set(data["condition"]) == {"width 1"}
     assert list(data["condition"].cat.categories) == ["width 1"]
-    alone = learning_rates.learning_rate_envelope(train[train["norm"] == "l1"])
+    alone = envelope.learning_rate_envelope(train[train["norm"] == "l1"])
     assert _message(alone).startswith("No finite losses")
 
 
@@ -165,7 +165,7 @@ def test_many_normalisations_have_a_panel_each():
     train = pandas.concat(
         [_train(lr, lr, norm=norm) for lr in RATES for norm in ("none", "bn", "l1")]
     )
-    figure = learning_rates.learning_rate_envelope(train)
+    figure = envelope.learning_rate_envelope(train)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["none", "BN", "$L_1$"]
     for axes in figure.axes:
         assert _area(axes, 3) == pytest.approx((0.1, 0.4))
@@ -183,14 +183,14 @@ def _final(accuracies, norm="bn", seed=0, **columns):
 
 def test_final_accuracy_is_that_of_the_last_50_steps_and_the_line_the_mean_over_seeds():
     train = pandas.concat([_final((0.8, 0.6, 0.3)), _final((0.6, 0.6, 0.1), seed=1)])
-    data = learning_rates.largest_learning_rate_data(train)
+    data = largest_rate.largest_learning_rate_data(train)
     means = data[data["series"] == "mean"]
     assert means["lr"].tolist() == list(RATES) and set(means["runs"]) == {2}
     assert means["value"].tolist() == pytest.approx([0.7, 0.6, 0.2])
     single = data[data["series"] == "run"].sort_values(["seed", "lr"])
     assert single["value"].tolist() == pytest.approx([0.8, 0.6, 0.3, 0.6, 0.6, 0.1])
     assert data.loc[data["series"] == "guessing", "value"].tolist() == [0.1]
-    (axes,) = learning_rates.largest_learning_rate(train).axes
+    (axes,) = largest_rate.largest_learning_rate(train).axes
     numpy.testing.assert_allclose(sorted(_dots(axes, "bn")[:, 1]), sorted(single["value"]))
     (dashed,) = [one for one in axes.get_lines() if one.get_linestyle() == "--"]
     assert set(dashed.get_ydata()) == {0.1} and axes.get_ylabel() == "training accuracy"
@@ -201,7 +201,7 @@ def test_final_accuracy_is_that_of_the_last_50_steps_and_the_line_the_mean_over_
 def test_dots_of_arms_stand_beside_each_other_and_near_their_learning_rate():
     norms = ("none", "bn", "l1", "l2", "linf")
     train = pandas.concat([_final((1.0, 1.0, 1.0), norm=norm) for norm in norms])
-    (axes,) = learning_rates.largest_learning_rate(train).axes
+    (axes,) = largest_rate.largest_learning_rate(train).axes
     places = numpy.log([_dots(axes, norm)[:, 0] for norm in norms])
     assert (numpy.diff(places, axis=0) > 0).all()
     numpy.testing.assert_allclose(places.mean(axis=0), numpy.log(RATES))
@@ -213,12 +213,12 @@ def test_a_run_that_diverged_counts_as_guessing_with_a_cross():
     train["classes"] = 4.0
     ended = (train["seed"] == 1) & (train["lr"] == 0.4)
     train = train.assign(status=train["status"].mask(ended, "diverged"))
-    data = learning_rates.largest_learning_rate_data(train)
+    data = largest_rate.largest_learning_rate_data(train)
     (diverged,) = data[data["series"] == "diverged"].itertuples()
     assert (diverged.lr, diverged.seed, diverged.value) == (0.4, 1, 0.25)
     mean = data[(data["series"] == "mean") & (data["lr"] == 0.4)]
     assert mean["value"].tolist() == pytest.approx([(0.8 + 0.25) / 2])
-    figure = learning_rates.largest_learning_rate(train)
+    figure = largest_rate.largest_learning_rate(train)
     (crosses,) = figure.axes[0].collections
     numpy.testing.assert_allclose(crosses.get_offsets(), [[0.4, 0.25]])
     assert "diverged" in _legend(figure) and len(_dots(figure.axes[0], "bn")) == 5
@@ -232,11 +232,11 @@ def test_of_a_regression_it_is_the_loss_and_infinite_where_a_run_diverged():
             _train(0.4, 8.0, seed=1, classes=math.nan, status="diverged"),
         ]
     )
-    data = learning_rates.largest_learning_rate_data(train)
+    data = largest_rate.largest_learning_rate_data(train)
     means = data.loc[data["series"] == "mean", "value"].tolist()
     assert means == pytest.approx([4, 4, math.inf]) and set(data["quantity"]) == {"loss"}
     assert "guessing" not in set(data["series"])
-    figure = learning_rates.largest_learning_rate(train)
+    figure = largest_rate.largest_learning_rate(train)
     (axes,) = figure.axes
     assert _triangles(axes) == [0.4] and "infinite" in _legend(figure)
     assert (axes.get_yscale(), axes.get_ylabel()) == ("log", "training loss")
@@ -244,16 +244,16 @@ def test_of_a_regression_it_is_the_loss_and_infinite_where_a_run_diverged():
 
 def test_runs_that_have_not_ended_have_no_final_value():
     train = pandas.concat([_final((0.8, 0.8, 0.8)), _final((0.1,) * 3, seed=1, status="running")])
-    data = learning_rates.largest_learning_rate_data(train)
+    data = largest_rate.largest_learning_rate_data(train)
     assert set(data["runs"].dropna()) == {1} and set(data["seed"].dropna()) == {0}
-    text = _message(learning_rates.largest_learning_rate(train[train["seed"] == 1]))
+    text = _message(largest_rate.largest_learning_rate(train[train["seed"] == 1]))
     assert text.startswith("No finite values")
 
 
 def test_accuracies_and_losses_have_panels_of_their_own():
     linear = [_train(lr, 2.0, classes=math.nan, width=9.0) for lr in RATES]
     train = pandas.concat([_final((0.8, 0.8, 0.8), width=1.0), *linear])
-    figure = learning_rates.largest_learning_rate(train)
+    figure = largest_rate.largest_learning_rate(train)
     shown = [(axes.get_title(loc="left"), axes.get_ylabel()) for axes in figure.axes]
     assert shown == [("width 1", "training accuracy"), ("width 9", "training loss")]
 
@@ -261,7 +261,7 @@ def test_accuracies_and_losses_have_panels_of_their_own():
 def test_every_learning_rate_has_a_tick_and_labels_have_room():
     rates = [0.1 * number for number in range(1, 21)]
     train = pandas.concat([_train(lr, accuracy=0.5) for lr in rates])
-    figure = learning_rates.largest_learning_rate(train)
+    figure = largest_rate.largest_learning_rate(train)
     (axes,) = figure.axes
     figure.draw_without_rendering()
     assert list(axes.get_xticks()) == rates
@@ -296,12 +296,12 @@ def _value(data, norm, lr):
 
 def test_a_map_has_the_geometric_mean_of_the_peaks_after_the_start_over_the_plateau():
     tables = _map(GRID)
-    data = learning_rates.smoothness_map_data(*tables)
+    data = rate_map.smoothness_map_data(*tables)
     for lr in RATES:
         assert _value(data, "bn", lr).value == pytest.approx(40 * lr / 2)
         assert _value(data, "none", lr).value == pytest.approx(30 * lr / 2)
     assert set(data["runs"]) == set(data["trained"]) == {2} and set(data["diverged"]) == {0}
-    (axes,) = learning_rates.smoothness_map(*tables).axes
+    (axes,) = rate_map.smoothness_map(*tables).axes
     written = {(text.get_text(), *text.get_position()) for text in axes.texts}
     none = [("$1.5$", 0.5, 0.5), ("$3.0$", 1.5, 0.5), ("$6.0$", 2.5, 0.5)]
     assert written == {*none, ("$2.0$", 0.5, 1.5), ("$4.0$", 1.5, 1.5), ("$8.0$", 2.5, 1.5)}
@@ -318,14 +318,14 @@ def test_cells_that_do_not_train_are_hatched_and_those_that_diverged_crossed():
         ("bn", 0.4, 1): STUCK,
     }
     tables = _map(cells)
-    data = learning_rates.smoothness_map_data(*tables)
+    data = rate_map.smoothness_map_data(*tables)
     stuck, lost, partly = (
         _value(data, *cell) for cell in (("none", 0.2), ("none", 0.4), ("bn", 0.4))
     )
     assert (stuck.trained, stuck.diverged) == (0, 0) and math.isnan(stuck.value)
     assert (lost.trained, lost.diverged) == (0, 2) and math.isnan(lost.value)
     assert (partly.runs, partly.trained) == (2, 1) and partly.value == pytest.approx(20 * 0.4 / 2)
-    figure = learning_rates.smoothness_map(*tables)
+    figure = rate_map.smoothness_map(*tables)
     (axes,) = figure.axes
     hatched = sorted(patch.get_x() // 1 for patch in axes.patches)
     assert hatched == [1, 2] and all(
@@ -343,10 +343,10 @@ def test_an_unbounded_peak_is_written_as_such_and_what_was_not_probed_not_at_all
     landscape, train = tables
     unprobed = (landscape["norm"] == "none") & (landscape["lr"] == 0.1) & (landscape["step"] > 50)
     landscape = landscape[~unprobed]
-    data = learning_rates.smoothness_map_data(landscape, train)
+    data = rate_map.smoothness_map_data(landscape, train)
     assert _value(data, "bn", 0.1).value == math.inf
     assert math.isnan(_value(data, "none", 0.1).value)
-    (axes,) = learning_rates.smoothness_map(landscape, train).axes
+    (axes,) = rate_map.smoothness_map(landscape, train).axes
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert written[0.5, 1.5] == r"$\infty$" and not written.get((0.5, 0.5))
     assert not axes.patches and len(written) >= 5
@@ -355,8 +355,8 @@ def test_an_unbounded_peak_is_written_as_such_and_what_was_not_probed_not_at_all
 def test_a_map_needs_two_normalisations_at_three_learning_rates():
     for left_out in (lambda cell: cell[0] == "none", lambda cell: cell[1] == 0.4):
         tables = _map({cell: one for cell, one in GRID.items() if not left_out(cell)})
-        assert len(learning_rates.smoothness_map_data(*tables)) == 0
-        assert _message(learning_rates.smoothness_map(*tables)).startswith("No finite peak")
+        assert len(rate_map.smoothness_map_data(*tables)) == 0
+        assert _message(rate_map.smoothness_map(*tables)).startswith("No finite peak")
 
 
 @pytest.mark.parametrize(
