@@ -124,6 +124,7 @@ class RunDirectory(Callback):
                 # Keras counts the models of a process: they are the same but for the number.
                 "model": re.sub(r"_\d+$", "", self.model.name),
                 "optimizer": type(optimizer).__name__.lower(),
+                "train_records": "epoch means",
             },
             "command": [],
             "versions": {

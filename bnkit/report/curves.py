@@ -38,7 +38,7 @@ def accuracy(train, evaluation):
         train,
         evaluation,
         "accuracy",
-        ["Training: on the batch of each step,", "before its update."],
+        _training(train, "before its update"),
     )
 
 
@@ -49,21 +49,30 @@ def loss(train, evaluation):
         train,
         evaluation,
         "loss",
-        [
-            r"$L(\theta_t)$ without weight decay.",
-            "Training: on the batch of step $t$,",
-            "before update $t+1$.",
-        ],
+        [r"$L(\theta_t)$ without weight decay.", *_training(train, "before update $t+1$")],
     )
+
+
+def _training(train, when):
+    """What the training values are of, in words."""
+    if _of_epochs(train):
+        return ["Training: mean over each epoch,", "while it trained."]
+    return ["Training: on the batch of step $t$,", f"{when}."]
+
+
+def _of_epochs(train):
+    """Whether there are records of `model.fit`, see `bnkit.callbacks.RunDirectory`."""
+    return "train_records" in train and (train["train_records"] == "epoch means").any()
 
 
 def _data(train, evaluation, value, log):
     split = {"training": train, "test": evaluation}
     filled = [one.assign(split=name) for name, one in split.items() if len(one)]
+    windows = (1 if _of_epochs(train) else WINDOW, 1)
     both = arms.with_condition(pandas.concat(filled or [train.assign(split="")]))
     tables = [
         arms.curves(both[both["split"] == name], value, ["split"], window, log)
-        for name, window in zip(SPLITS, (WINDOW, 1), strict=True)
+        for name, window in zip(SPLITS, windows, strict=True)
     ]
     return pandas.concat([one for one in tables if len(one)] or tables[:1], ignore_index=True)
 
@@ -82,7 +91,11 @@ def _figure(title, train, evaluation, value, formula):
             title = f"{title} and on the test split"
             formula = [*formula, "Test: whole test split."]
         page = canvas.Canvas(
-            title, len(conditions), len(splits), formula, _handles(table, diverged)
+            title,
+            len(conditions),
+            len(splits),
+            formula,
+            _handles(table, diverged, _of_epochs(train)),
         )
         for row, condition in enumerate(conditions):
             for column, split in enumerate(splits):
@@ -148,10 +161,13 @@ def diverged_handle():
     return canvas.line_handle("diverged", color=style.QUIET, marker="X", linestyle="none")
 
 
-def _handles(table, diverged):
+def _handles(table, diverged, of_epochs):
     handles = canvas.norm_handles(arms.norms(table))
-    mean = canvas.line_handle(f"running mean, {WINDOW} steps", color=style.QUIET, linewidth=1.4)
-    handles += [_thin_handle("every step"), mean, *_interval_handles(table)]
+    if of_epochs:
+        handles += run_handles(table)
+    else:
+        mean = canvas.line_handle(f"running mean, {WINDOW} steps", color=style.QUIET, linewidth=1.4)
+        handles += [_thin_handle("every step"), mean, *_interval_handles(table)]
     if len(diverged):
         handles.append(diverged_handle())
     return handles

@@ -2,12 +2,15 @@
 
 import dataclasses
 import heapq
+import logging
 import math
 import pathlib
 import tempfile
 
 from bnkit.store import read_status
 from bnkit.study.launch import run
+
+_log = logging.getLogger(__name__)
 
 # Parts of a run's seconds that grow with its steps, and those that are spent once or cannot be
 # told apart from noise in a short run. All others are probes.
@@ -69,6 +72,8 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
     """
     short = {settings: _short_runs(settings) for settings in states}
     pairs = list(dict.fromkeys(short.values()))
+    if pairs:
+        _log.info("timing %d short runs, at a learning rate that changes nothing", 2 * len(pairs))
     with tempfile.TemporaryDirectory(prefix="bnkit-") as directory:
         outcomes = run(
             [settings for pair in pairs for settings in pair],

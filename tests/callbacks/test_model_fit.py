@@ -294,6 +294,25 @@ def test_a_run_directory_is_read_by_the_report(tmp_path):
     assert (page.parent / "figures" / "loss_band.png").exists()
 
 
+def test_means_of_epochs_are_drawn_as_such(tmp_path):
+    from bnkit.report import curves, figures, frames
+
+    model, x, y = dense()
+    run = callbacks.RunDirectory(tmp_path / "run")
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=[run]).history["loss"]
+    found = frames.read_runs(tmp_path)
+    tables = [frames.frame(found, kind) for kind in ("train", "eval")]
+    drawn = figures.loss(*tables)
+    text = " ".join(
+        part.get_text() for part in (*drawn.texts, *(t for g in drawn.legends for t in g.texts))
+    )
+    assert "mean over each epoch" in text
+    assert "every step" not in text and "running mean" not in text
+    mean = curves.loss_data(*tables).query("series == 'mean'")
+    assert list(mean["step"]) == [0, 1, 2]
+    np.testing.assert_allclose(mean["value"], history, rtol=1e-6)
+
+
 def dense(**options):
     """One dense layer on 3 inputs, compiled, with its data."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])

@@ -217,6 +217,14 @@ def test_random_directions_are_missed_only_where_they_were_asked_for(runs, tmp_p
     assert "andom directions" not in write_report(not_asked, tmp_path / "not").read_text()
 
 
+def test_nothing_is_missed_of_a_run_without_probes(runs, tmp_path):
+    for norm in ("none", "bn"):
+        for lr in (0.1, 0.2, 0.5):
+            runs(norm=norm, lr=lr, steps=60, kinds=("train", "eval"), probes=[])
+    text = write_report(runs.root / "main", tmp_path / "report").read_text()
+    assert "Not drawn" not in text and 'id="largest_learning_rate"' in text
+
+
 def test_smoothness_that_was_lost_is_the_largest(runs):
     path = runs(model="dln", norm="none", steps=10, kinds=("landscape",))
     (head,) = summary.headlines(frames.read_runs(path))
