@@ -11,6 +11,8 @@ LAST = 50
 EARLY = 100
 # An arm has trained once it is this part of the way from guessing to no mistakes.
 TRAINED = 0.05
+# A regression has trained once its loss is this part of its first one.
+TRAINED_LOSS = 0.5
 # The states of a run that no more is to come of.
 ENDED = ("done", "diverged")
 # Characters of the reason of a run that failed.
@@ -64,10 +66,13 @@ def warnings(headlines):
         elif status != "done":
             sentences.append(f"{name} {_ENDED.get(status, f'has status {status}')}{reason}.")
         if one["never_trained"]:
-            sentences.append(
-                f"{name} never trained: its training accuracy, {one['accuracy']:.1%}, is that of "
-                f"guessing among {one['classes']} classes. Do not compare its smoothness: {FLAT}."
+            why = (
+                f"its training loss, {one['loss']:.3g}, is more than half of its first one"
+                if one["is_regression"]
+                else f"its training accuracy, {one['accuracy']:.1%}, is that of guessing among "
+                f"{one['classes']} classes"
             )
+            sentences.append(f"{name} never trained: {why}. Do not compare its smoothness: {FLAT}.")
     return sentences
 
 
@@ -98,6 +103,14 @@ def effect(claim):
     """Effect and interval of a claim, a dict, in words."""
     ends = f" [{', '.join(f'{end:.3g}' for end in claim['interval'])}]" if claim["interval"] else ""
     return f"{claim['effect']:.3g}{ends}"
+
+
+def never_fell(status, steps, loss, first):
+    """Whether a regression has ended, after `EARLY` steps or more, with much of its `first` loss.
+
+    That is with more than `TRAINED_LOSS` of it, or with none that is finite.
+    """
+    return status in ENDED and steps >= EARLY and not loss <= TRAINED_LOSS * first
 
 
 def never_trained(status, steps, accuracy, classes):
@@ -141,7 +154,11 @@ def _headline(run):
     sizes = landscape.groupby("step")["loss_after_step"]
     # A loss that is no number is a loss without bound, as in the figure.
     highest = sizes.agg(lambda values: values.fillna(numpy.inf).max())
-    accuracy = _mean(last["accuracy"])
+    accuracy, loss = _mean(last["accuracy"]), _mean(last["loss"])
+    if run.is_regression and len(train):
+        untrained = never_fell(run.state, len(train), loss, train["loss"].iloc[0])
+    else:
+        untrained = never_trained(run.state, len(train), accuracy, run.classes)
     return {
         "study": run.study,
         "run": run.name,
@@ -153,7 +170,7 @@ def _headline(run):
         "reason": run.status.get("reason", ""),
         "steps": run.status.get("steps", len(train)),
         "accuracy": accuracy,
-        "loss": _mean(last["loss"]),
+        "loss": loss,
         "test": _last(evaluation["accuracy"]),
         "test_loss": _last(evaluation["loss"]),
         "early": float(probed.loc[probed["step"] < EARLY, "smoothness"].max()),
@@ -161,7 +178,7 @@ def _headline(run):
         "width": _median(highest - sizes.min()),
         "classes": run.classes,
         "is_regression": run.is_regression,
-        "never_trained": never_trained(run.state, len(train), accuracy, run.classes),
+        "never_trained": untrained,
     }
 
 

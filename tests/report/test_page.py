@@ -174,9 +174,25 @@ def test_an_arm_at_chance_is_called_untrained_only_once_it_has_ended(runs):
         assert head["never_trained"] is expected
 
 
+def test_a_regression_whose_loss_has_not_halved_is_called_untrained(runs):
+    # The loss falls by a factor of e in 200 steps: from the first to the mean of the last 50.
+    for steps, status, expected in (
+        (120, "done", True),
+        (120, "running", False),
+        (400, "done", False),
+    ):
+        path = runs(
+            model="dln", study=f"{status}{steps}", status=status, steps=steps, kinds=("train",)
+        )
+        (head,) = summary.headlines(frames.read_runs(path))
+        assert head["never_trained"] is expected
+        said = " ".join(summary.warnings([head]))
+        assert ("is more than half of its first one" in said) is expected
+
+
 def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path):
     probes = ["landscape", "ics"]
-    path = runs(model="dln", steps=120, kinds=("train", "eval", *probes), probes=probes)
+    path = runs(model="dln", steps=400, kinds=("train", "eval", *probes), probes=probes)
     text = write_report(path, tmp_path / "report").read_text()
     assert "ccuracy" not in text and "Not drawn" not in text and "test<br>loss" in text
     assert not (tmp_path / "report" / "figures" / "accuracy.png").exists()

@@ -9,8 +9,6 @@ import pandas
 
 from bnkit.report import arms, frames, summary
 
-# A regression has trained once its loss is half of its first one.
-TRAINED_REGRESSION = math.log(2)
 # Part of the steps that the start of a regression is: 100 of the 10,000 of the study's.
 EARLY_REGRESSION = 0.01
 # Steps that the running mean of the log loss is over, when captures are matched by it. It is
@@ -121,7 +119,7 @@ class Trace:
 
     @property
     def trained(self):
-        least = TRAINED_REGRESSION if self.is_regression else summary.TRAINED
+        least = -math.log(summary.TRAINED_LOSS) if self.is_regression else summary.TRAINED
         return self.progress > least
 
     @functools.cached_property
