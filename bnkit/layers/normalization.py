@@ -150,17 +150,14 @@ class Normalization(keras.layers.Layer):
 
     def batch_mean(self, values):
         """Mean over the batch, `[units]`; over the global batch where synchronized."""
-        total = values
-        for axis in reversed(self._batch_axes):
-            # One axis after the other: a single float32 sum over 1e5 values loses digits.
-            total = tf.reduce_sum(total, axis)
+        total = self._sum(values)
         # Divided when summed: the gradient of a mean divides once for every value.
         mean = total / tf.cast(tf.size(values) // tf.size(total), total.dtype)
         return self._reduce_replicas(tf.distribute.ReduceOp.MEAN, mean)
 
     def batch_sum(self, values):
         """Sum over the batch, `[units]`; over the global batch where synchronized."""
-        return self.sum_over_replicas(tf.reduce_sum(values, self._batch_axes))
+        return self.sum_over_replicas(self._sum(values))
 
     def sum_over_replicas(self, values):
         """Sum of the replicas' values where synchronized; else the values."""
@@ -183,6 +180,12 @@ class Normalization(keras.layers.Layer):
         """Whether the statistics of this call span several replicas."""
         context = tf.distribute.get_replica_context()
         return self.synchronized and context is not None and context.num_replicas_in_sync > 1
+
+    def _sum(self, values):
+        for axis in reversed(self._batch_axes):
+            # One axis after the other: a single float32 sum over 1e5 values loses digits.
+            values = tf.reduce_sum(values, axis)
+        return values
 
     def _reduce_replicas(self, operation, values):
         if not self.across_replicas():
