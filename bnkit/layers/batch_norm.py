@@ -60,15 +60,15 @@ class BatchNorm(Normalization):
             outputs = centred * self.broadcast(factor) + self.broadcast(beta)
 
             def gradient(upstream):
-                # Of what came in, the batch's mean and its part along the outputs do not count
-                # (the proof of Theorem 4.1). Mean and variance depend on x: included here.
+                # Theorem 4.1 is the squared length of this: the gradient without its mean and
+                # without its part along the outputs, which the statistics' own gradients take off.
                 total = self.batch_sum(upstream)
                 along = self.batch_sum(upstream * centred)
-                share = self.broadcast(factor / tf.cast(tf.size(x) // tf.size(gamma), x.dtype))
-                constant = share * self.broadcast(total)
-                slope = share * self.broadcast(tf.square(inverse) * along)
-                outer = upstream * self.broadcast(factor) - centred * slope - constant
-                return outer, inverse * along, total
+                share = factor / tf.cast(tf.size(x) // tf.size(gamma), x.dtype)
+                for_x = upstream * self.broadcast(factor)
+                for_x -= centred * self.broadcast(share * tf.square(inverse) * along)
+                for_x -= self.broadcast(share * total)
+                return for_x, inverse * along, total
 
             return outputs, gradient
 
