@@ -124,7 +124,6 @@ class RunDirectory(Callback):
                 # Keras counts the models of a process: they are the same but for the number.
                 "model": re.sub(r"_\d+$", "", self.model.name),
                 "optimizer": type(optimizer).__name__.lower(),
-                "train_records": "epoch means",
             },
             "command": [],
             "versions": {
@@ -132,6 +131,7 @@ class RunDirectory(Callback):
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
             },
+            "train_mean_over": "epoch",
             "data": {"classes": self._classes} if self._classes else {},
             "parameters": self.model.count_params(),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -12,14 +12,13 @@ def affine(x, mean, factor, shift):
 
     It has no gradient for the mean.
     """
-    epsilon = 1e-5  # the least that the kernel takes everywhere; the variance makes up for it
     return tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=factor,
         offset=shift,
         mean=mean,
-        variance=tf.fill(tf.shape(factor), 1 - epsilon),
-        epsilon=epsilon,
+        variance=tf.ones_like(factor),
+        epsilon=0.0,
         is_training=False,
     ).y
 
@@ -68,7 +67,7 @@ def batch_norm(x, gamma, beta, epsilon):
     return forward(x, gamma, beta)
 
 
-def _backward(kernel, x, gamma, upstream, mean, variance, count):
+def _backward(kernel, x, gamma, upstream, mean, squared_sigma, count):
     """The gradients for x, gamma and beta, which can be differentiated for x, gamma, upstream.
 
     With `x_hat = (x - mean) / sigma` and `P` taking the mean off, they are linear in the upstream
@@ -85,7 +84,7 @@ def _backward(kernel, x, gamma, upstream, mean, variance, count):
             along, total = gradients[1:]
             # The first derivative for x is its own transpose.
             for_upstream, u_along, u_total = kernel(u)
-            inverse = tf.math.rsqrt(variance)
+            inverse = tf.math.rsqrt(squared_sigma)
             g, u32 = tf.cast(upstream, tf.float32), tf.cast(u, tf.float32)
             product = tf.reduce_sum(tf.reduce_sum(g * u32, [1, 2]), 0) - total * u_total / count
             curved = -gamma * tf.square(inverse) / count

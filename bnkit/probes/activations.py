@@ -81,7 +81,7 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None):
 
     Returns:
         An `Activations`. Inside `strategy.run`, where each replica has its share of the batch, of
-        the global batch. Costs one forward pass.
+        the global batch. Costs about a gradient: a forward pass, and sums in float64.
 
     Raises:
         ValueError: for fewer than one unit, a model that is not built or has no weight layer, or

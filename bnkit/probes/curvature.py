@@ -62,7 +62,7 @@ def curvature(
 
     Returns:
         A `Curvature`, all nan but the loss and the gradient norm where the gradient is not
-        finite. Costs one gradient, and about two more for each product and for the sharpness. It
+        finite. Costs one gradient, and two to three more for each product and for the sharpness. It
         keeps `products` vectors of the length of all weights.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The loss and the gradient along a line through the weights (paper Figs 4, 10, 11, 13)."""
+"""The loss and the gradient along a line through the weights (paper Figs 4, 10 to 13)."""
 
 from typing import NamedTuple
 

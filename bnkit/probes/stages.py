@@ -19,8 +19,8 @@ def stages(model):
     """The weight layers of a model in forward order, a list of `Stage`.
 
     A layer that owns a trainable matrix or kernel (rank 2 or more) opens a stage. Vectors of the
-    layers after it, such as the scale and shift of a normalisation, belong to it (PAPER
-    Definition 2.1); those before the first weight layer belong to the first.
+    layers after it, such as the scale and shift of a normalisation, belong to it, as parts of the
+    W_i of the paper's Definition 2.1; those before the first weight layer belong to the first.
 
     Raises:
         ValueError: if no layer has a trainable matrix or kernel.

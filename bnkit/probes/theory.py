@@ -114,7 +114,7 @@ def _first_of_each(calls):
 
 def _sides(y, by_y, g, gamma, layer, objective):
     """What this replica adds to left, right and `||g||^2`, `[3]`."""
-    # Value by value in the type of the activations, at least float32; all else in float64.
+    # In the type of the activations, at least float32; from the sums of each sample on in float64.
     dtype = tf.float64 if y.dtype == tf.float64 else tf.float32
     y, by_y, g = [tf.cast(tensor, dtype) for tensor in (y, by_y, g)]
 
@@ -150,7 +150,7 @@ def _by_unit(tensor, axis):
     """Sum over all axes but one, `[units]`, float64."""
     axes = list(range(len(tensor.shape)))
     del axes[axis]
-    first, *others = axes
-    # One float32 sum over 1e5 values would lose digits; those of one image keep them.
-    of_samples = tf.reduce_sum(tensor, others, keepdims=True)
-    return tf.reshape(tf.reduce_sum(tf.cast(of_samples, tf.float64), first), [-1])
+    for other in reversed(axes[1:]):
+        # One axis after the other: a single float32 sum over 1e5 values would lose digits.
+        tensor = tf.reduce_sum(tensor, other, keepdims=True)
+    return tf.reshape(tf.reduce_sum(tf.cast(tensor, tf.float64), axes[0]), [-1])

@@ -78,8 +78,11 @@ def curves(frame, value, keys=(), window=1, log=False, x="step"):
         # 0 has no place on a logarithmic axis.
         smooth = raw.assign(value=numpy.log10(raw["value"].where(raw["value"] > 0)))
     if window > 1:
-        by_run = smooth.groupby([*arm, "run"], observed=True, sort=False)["value"]
-        smooth = smooth.assign(value=by_run.transform(lambda one: _running_mean(one, window)))
+        # By step and not by row: records of `model.fit` are an epoch apart.
+        by_step = smooth.set_index(pandas.to_timedelta(smooth[x], unit="s"))
+        by_run = by_step.groupby([*arm, "run"], observed=True, sort=False)["value"]
+        # In the order of the rows, which are sorted by run.
+        smooth = smooth.assign(value=by_run.rolling(f"{window}s").mean().to_numpy())
     mean = _over_runs(smooth, arm, x)
     if log:
         mean[["value", "low", "high"]] = 10.0 ** mean[["value", "low", "high"]]
@@ -142,10 +145,6 @@ def ends(frame, value, log=False):
     diverged = frame.loc[(frame["status"] == "diverged") & drawable, columns]
     last = diverged.sort_values("step", kind="stable")
     return last.groupby(["condition", "norm", "run"], observed=True, as_index=False).last()
-
-
-def _running_mean(values, window):
-    return values.rolling(window, min_periods=1).mean()
 
 
 def _over_runs(frame, arm, x):

@@ -24,7 +24,7 @@ def loss_data(train, evaluation):
 
 
 def accuracy(train, evaluation):
-    """Accuracy against the step: training batches (raw and running mean), and the test split.
+    """Accuracy against the step: training batches, with the running mean, and the test split.
 
     Args:
       train: records of kind "train", as from `load_runs`.
@@ -33,46 +33,38 @@ def accuracy(train, evaluation):
     Returns:
       A matplotlib Figure: a row of panels per condition (`arms.with_condition`).
     """
-    return _figure(
-        "Accuracy",
-        train,
-        evaluation,
-        "accuracy",
-        _training(train, "before its update"),
-    )
+    formula = _training(train, "before its update")
+    return _figure("Accuracy", train, evaluation, "accuracy", formula)
 
 
 def loss(train, evaluation):
     """Loss against the step on a logarithmic axis; arguments and result as for `accuracy`."""
-    return _figure(
-        "Loss",
-        train,
-        evaluation,
-        "loss",
-        [r"$L(\theta_t)$ without weight decay.", *_training(train, "before update $t+1$")],
-    )
+    formula = [r"$L(\theta_t)$ without weight decay.", *_training(train, "before update $t+1$")]
+    return _figure("Loss", train, evaluation, "loss", formula)
 
 
 def _training(train, when):
     """What the training values are of, in words."""
-    if _of_epochs(train):
-        return ["Training: mean over each epoch,", "while it trained."]
-    return ["Training: on the batch of step $t$,", f"{when}."]
+    units = _units(train)
+    words = {
+        "step": rf"on the batch of step $t$, {when}",
+        "epoch": "of model.fit the mean over each epoch",
+    }
+    return [f"Training: {'; '.join(words[unit] for unit in words if unit in units)}."]
 
 
-def _of_epochs(train):
-    """Whether there are records of `model.fit`, see `bnkit.callbacks.RunDirectory`."""
-    return "train_records" in train and (train["train_records"] == "epoch means").any()
+def _units(train):
+    """What training values are means over: "step", "epoch", or both."""
+    return set(train.get("mean_over", ())) or {"step"}
 
 
 def _data(train, evaluation, value, log):
     split = {"training": train, "test": evaluation}
     filled = [one.assign(split=name) for name, one in split.items() if len(one)]
-    windows = (1 if _of_epochs(train) else WINDOW, 1)
     both = arms.with_condition(pandas.concat(filled or [train.assign(split="")]))
     tables = [
         arms.curves(both[both["split"] == name], value, ["split"], window, log)
-        for name, window in zip(SPLITS, windows, strict=True)
+        for name, window in zip(SPLITS, (WINDOW, 1), strict=True)
     ]
     return pandas.concat([one for one in tables if len(one)] or tables[:1], ignore_index=True)
 
@@ -90,13 +82,8 @@ def _figure(title, train, evaluation, value, formula):
         if "test" in splits:
             title = f"{title} and on the test split"
             formula = [*formula, "Test: whole test split."]
-        page = canvas.Canvas(
-            title,
-            len(conditions),
-            len(splits),
-            formula,
-            _handles(table, diverged, _of_epochs(train)),
-        )
+        handles = _handles(table, diverged, _units(train))
+        page = canvas.Canvas(title, len(conditions), len(splits), formula, handles)
         for row, condition in enumerate(conditions):
             for column, split in enumerate(splits):
                 axes = page.axes[row, column]
@@ -161,16 +148,15 @@ def diverged_handle():
     return canvas.line_handle("diverged", color=style.QUIET, marker="X", linestyle="none")
 
 
-def _handles(table, diverged, of_epochs):
-    handles = canvas.norm_handles(arms.norms(table))
-    if of_epochs:
-        handles += run_handles(table)
-    else:
-        mean = canvas.line_handle(f"running mean, {WINDOW} steps", color=style.QUIET, linewidth=1.4)
-        handles += [_thin_handle("every step"), mean, *_interval_handles(table)]
-    if len(diverged):
-        handles.append(diverged_handle())
-    return handles
+def _handles(table, diverged, units):
+    mean = canvas.line_handle(f"running mean, {WINDOW} steps", color=style.QUIET, linewidth=1.4)
+    return [
+        *canvas.norm_handles(arms.norms(table)),
+        *[_thin_handle(f"every {unit}") for unit in sorted(units, reverse=True)],
+        *[mean] * ("step" in units),
+        *_interval_handles(table),
+        *[diverged_handle()] * bool(len(diverged)),
+    ]
 
 
 def _thin_handle(label):

@@ -140,7 +140,8 @@ def load_runs(path, kind):
       `histogram`, and the `quantile_levels` and `edges` that they refer to, as tuples. Lists of
       unequal length stay lists in a kind not named here. "nan" and "inf" are real floats. No record
       of that kind: no rows, the same columns. `train` also has the number of `classes` of the data,
-      nan for a regression. A field named like a setting is prefixed by its kind.
+      nan for a regression, and in `mean_over` whether its values are those of a "step" or means
+      over an "epoch". A field named like a setting is prefixed by its kind.
 
     Raises:
       ReportError: nothing at `path`, no runs below it, or a damaged file (named, with the line).
@@ -263,6 +264,7 @@ def _run_frame(run, kind):
     table = table.rename(columns={name: f"{kind}_{name}" for name in table if name in run.settings})
     if kind == "train":
         table["classes"] = float(run.classes or "nan")
+        table["mean_over"] = run.description.get("train_mean_over", "step")
     columns = {
         name: pandas.Series([value] * len(table), index=table.index)
         for name, value in run.identity.items()

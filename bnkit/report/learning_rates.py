@@ -33,12 +33,12 @@ def comparable(table, rates, norms=1):
 def final(train):
     """One row per run that has ended: settings, and means over the last steps as in the headlines.
 
-    `step` is the last one, `recorded` how many there are.
+    `step` is the last one.
     """
     train = train[train["status"].isin(summary.ENDED)]
-    steps = train.groupby(RUN)["step"]
-    last = train[train["step"] > steps.transform("max") - summary.LAST]
-    means = last.groupby(RUN)[["accuracy", "loss"]].mean().assign(recorded=steps.size())
+    last_step = train.groupby(RUN)["step"].transform("max")
+    last = train[train["step"] > last_step - summary.LAST]
+    means = last.groupby(RUN)[["accuracy", "loss"]].mean()
     rows = train.drop(columns=["accuracy", "loss"]).drop_duplicates(RUN, keep="last")
     rows = rows.assign(diverged=rows["status"] == "diverged")
     return rows.merge(means.reset_index(), on=RUN)

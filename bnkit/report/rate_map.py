@@ -26,15 +26,18 @@ def smoothness_map_data(landscape, train):
     """What `smoothness_map` draws: `condition, norm, lr, value, runs, trained, diverged`.
 
     `value` is the geometric mean of `beta lr / 2` over those `trained` of the `runs` of a cell that
-    neither diverged (as `diverged` of them did) nor stayed at guessing (`summary.never_trained`).
+    neither diverged (as `diverged` of them did) nor learned nothing (`summary.never_trained`).
     """
     peaks = arms.largest_smoothness(landscape)
     peaks = peaks[peaks["step"] >= summary.EARLY].groupby(learning_rates.RUN)["smoothness"].max()
     runs = learning_rates.final(train).merge(peaks.reset_index(), on=learning_rates.RUN, how="left")
     runs = learning_rates.comparable(arms.with_condition(runs, lr=False), **NEEDED)
-    facts = runs[["status", "recorded", "accuracy", "classes"]].itertuples(index=False, name=None)
-    guesses = numpy.array([summary.never_trained(*one) for one in facts], dtype=bool)
-    trained = ~guesses & ~runs["diverged"]
+    untrained = {
+        name: summary.never_trained(rows) for name, rows in train.groupby(learning_rates.RUN)
+    }
+    names = runs[learning_rates.RUN].itertuples(index=False, name=None)
+    learned = numpy.array([not untrained[name] for name in names], dtype=bool)
+    trained = learned & ~runs["diverged"]
     value = learning_rates.log(runs["smoothness"] * runs["lr"] / 2).where(trained)
     cells = runs.assign(value=value, trained=trained).groupby(
         learning_rates.CELL, observed=True, as_index=False

@@ -64,10 +64,10 @@ def warnings(headlines):
         elif status == "unknown":
             sentences.append(f"{name} has no status.json: it is not known to have ended.")
         elif status != "done":
-            sentences.append(f"{name} {_ENDED.get(status, f'has status {status}')}{reason}.")
+            sentences.append(f"{name} {_IN_WORDS.get(status, f'has status {status}')}{reason}.")
         if one["never_trained"]:
             why = (
-                f"its training loss, {one['loss']:.3g}, is more than half of its first one"
+                f"its training loss, {one['loss']:.3g}, has not fallen to half of its first one"
                 if one["is_regression"]
                 else f"its training accuracy, {one['accuracy']:.1%}, is that of guessing among "
                 f"{one['classes']} classes"
@@ -105,30 +105,29 @@ def effect(claim):
     return f"{claim['effect']:.3g}{ends}"
 
 
-def never_fell(status, steps, loss, first):
-    """Whether a regression has ended, after `EARLY` steps or more, with much of its `first` loss.
+def never_trained(train):
+    """Whether a run has ended, after `EARLY` steps or more, as if it had learned nothing.
 
-    That is with more than `TRAINED_LOSS` of it, or with none that is finite.
+    That is with the accuracy of guessing; of a regression with more than `TRAINED_LOSS` of its
+    first loss, or none that is finite. False where neither is known: without the number of
+    classes, or for losses that are means over epochs, of which the first is no first loss.
+
+    Args:
+      train: records of kind "train" of one run, as from `load_runs`.
     """
-    return status in ENDED and steps >= EARLY and not loss <= TRAINED_LOSS * first
-
-
-def never_trained(status, steps, accuracy, classes):
-    """Whether a run has ended, after `EARLY` steps or more, with the `accuracy` of guessing.
-
-    False where the accuracy or the number of classes is not known, as of a regression.
-    """
-    if (
-        status not in ENDED
-        or steps < EARLY
-        or not classes
-        or numpy.isnan([accuracy, classes]).any()
-    ):
+    if not len(train) or train["status"].iloc[0] not in ENDED or train["step"].max() + 1 < EARLY:
         return False
-    return accuracy < 1 / classes + TRAINED * (1 - 1 / classes)
+    last = train[train["step"] > train["step"].max() - LAST]
+    if train["accuracy"].notna().any():
+        guessing = 1 / train["classes"].iloc[0]
+        return bool(last["accuracy"].mean() < guessing + TRAINED * (1 - guessing))
+    if train["classes"].notna().any() or (train["mean_over"] != "step").any():
+        return False
+    finite = train.loc[numpy.isfinite(train["loss"]), "loss"]
+    return not (len(finite) and last["loss"].mean() <= TRAINED_LOSS * finite.iloc[0])
 
 
-_ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}
+_IN_WORDS = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}
 
 
 def _why(reason):
@@ -154,11 +153,6 @@ def _headline(run):
     sizes = landscape.groupby("step")["loss_after_step"]
     # A loss that is no number is a loss without bound, as in the figure.
     highest = sizes.agg(lambda values: values.fillna(numpy.inf).max())
-    accuracy, loss = _mean(last["accuracy"]), _mean(last["loss"])
-    if run.is_regression and len(train):
-        untrained = never_fell(run.state, len(train), loss, train["loss"].iloc[0])
-    else:
-        untrained = never_trained(run.state, len(train), accuracy, run.classes)
     return {
         "study": run.study,
         "run": run.name,
@@ -169,8 +163,8 @@ def _headline(run):
         "status": run.state,
         "reason": run.status.get("reason", ""),
         "steps": run.status.get("steps", len(train)),
-        "accuracy": accuracy,
-        "loss": loss,
+        "accuracy": _mean(last["accuracy"]),
+        "loss": _mean(last["loss"]),
         "test": _last(evaluation["accuracy"]),
         "test_loss": _last(evaluation["loss"]),
         "early": float(probed.loc[probed["step"] < EARLY, "smoothness"].max()),
@@ -178,7 +172,7 @@ def _headline(run):
         "width": _median(highest - sizes.min()),
         "classes": run.classes,
         "is_regression": run.is_regression,
-        "never_trained": untrained,
+        "never_trained": never_trained(train),
     }
 
 

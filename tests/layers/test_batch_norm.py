@@ -319,32 +319,47 @@ def test_input_gradients_are_orthogonal_to_shift_and_scale(shape):
 
 @dense_and_image
 @pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
-def test_hessian_vector_products_equal_differences_of_gradients(shape, in_graph):
-    """For images: the second derivative of the fused kernel. Differences in float64, error 1e-9."""
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        ({}, 1e-4),
+        ({"scale": False}, 1e-4),
+        ({"center": False}, 1e-4),
+        # Three digits of the activations, in sums of many terms.
+        ({"dtype": "mixed_float16"}, 1e-2),
+    ],
+    ids=["both", "no scale", "no shift", "float16"],
+)
+def test_hessian_vector_products_equal_differences_of_gradients(
+    shape, in_graph, options, tolerance
+):
+    """Those of the gradients in float64, whose error is 1e-9, at inputs that float16 can hold."""
     units, weights = shape[-1], loss_weights(shape)
-    gamma, beta = scale_and_shift(units)
-    at = [random_batch(shape), gamma, beta]
+    x = random_batch(shape).astype("float16")
+    parameters = dict(zip(("scale", "center"), scale_and_shift(units), strict=True))
+    at = [x, *[value for name, value in parameters.items() if options.get(name, True)]]
     rng = np.random.default_rng(11)
     direction = [rng.normal(size=np.shape(value)) for value in at]
     layers = {
-        dtype: built(BatchNorm(dtype=dtype, epsilon=1e-2), shape)
-        for dtype in ("float32", "float64")
+        name: built(BatchNorm(**{**options, "dtype": dtype}, epsilon=1e-2), shape)
+        for name, dtype in (("tested", options.get("dtype", "float32")), ("float64", "float64"))
     }
 
-    def gradient(values, dtype):
+    def gradient(values, name):
         """At any values of input, scale and shift; `stateless_call` puts them into the layer."""
-        layer = layers[dtype]
+        layer = layers[name]
         state = [v.value for v in layer.non_trainable_variables]
         with tf.GradientTape() as tape:
             tape.watch(values)
             outputs, _ = layer.stateless_call(values[1:], state, values[0], training=True)
-            loss = tf.reduce_sum(tf.sin(outputs) * tf.cast(weights, dtype))
+            outputs = tf.cast(outputs, tf.as_dtype(layer.variable_dtype))
+            loss = tf.reduce_sum(tf.sin(outputs) * tf.cast(weights, outputs.dtype))
         return tape.gradient(loss, values)
 
     def product(values, along):
         with tf.GradientTape() as tape:
             tape.watch(values)
-            inner = gradient(values, "float32")
+            inner = gradient(values, "tested")
         return tape.gradient(inner, values, output_gradients=along)
 
     def moved(step):
@@ -354,7 +369,7 @@ def test_hessian_vector_products_equal_differences_of_gradients(shape, in_graph)
     single = [[tf.constant(v, tf.float32) for v in values] for values in (at, direction)]
     actual = (tf.function(product, autograph=False) if in_graph else product)(*single)
     for got, ahead, behind in zip(actual, moved(1e-5), moved(-1e-5), strict=True):
-        assert error(got, (ahead - behind) / 2e-5) < 1e-4
+        assert error(got, (ahead - behind) / 2e-5) < tolerance
 
 
 @pytest.mark.parametrize("shape", [(4096, 3), (16, 16, 16, 3)], ids=["dense", "image"])

@@ -187,7 +187,7 @@ def test_a_regression_whose_loss_has_not_halved_is_called_untrained(runs):
         (head,) = summary.headlines(frames.read_runs(path))
         assert head["never_trained"] is expected
         said = " ".join(summary.warnings([head]))
-        assert ("is more than half of its first one" in said) is expected
+        assert ("has not fallen to half of its first one" in said) is expected
 
 
 def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path):

@@ -118,7 +118,7 @@ QUESTIONS = (
     Question(
         "faster-training",
         "A network with BN trains faster than one without.",
-        "claim 1, Fig 1",
+        "the paper, Fig 1",
         (("bn", "none"),),
         measures.training_gain,
         f"mean over the common steps of ({{performance}} of bn - that of none); {_DIVERGED}",
@@ -127,7 +127,7 @@ QUESTIONS = (
     Question(
         "larger-learning-rates",
         "A network with BN trains at larger learning rates than one without.",
-        "claim 1, Fig 1",
+        "the paper, Fig 1",
         (("bn", "none"),),
         measures.largest_lr,
         "log2(largest learning rate at which bn trains / that at which none trains), of those "
@@ -139,7 +139,7 @@ QUESTIONS = (
     Question(
         "noise-does-not-hurt",
         "BN followed by injected noise trains about as well as BN.",
-        "claim 2, Fig 2",
+        "the paper, Fig 2",
         (("noisy_bn", "bn"),),
         measures.final_difference,
         f"{_FINAL}: noisy_bn - bn; supported above -{{margin}}, contradicted below",
@@ -150,7 +150,7 @@ QUESTIONS = (
     Question(
         "noise-shifts-inputs",
         "With noisy BN the inputs of a layer are less stable than without normalisation.",
-        "claim 2, Figs 2 and 8",
+        "the paper, Figs 2 and 8",
         (("noisy_bn", "none"),),
         measures.mean_change,
         _CHANGE.format("mean"),
@@ -163,7 +163,7 @@ QUESTIONS = (
     Question(
         "noise-stops-standard",
         "The same noise stops a network without BN from training.",
-        "claim 2, section 2.1",
+        "the paper, section 2.1",
         (("noisy_none", "none"),),
         measures.progress_lost,
         "1 - progress of noisy_none / progress of none; progress: what the {performance} of the "
@@ -175,7 +175,7 @@ QUESTIONS = (
     Question(
         "ics-not-reduced",
         "BN does not reduce internal covariate shift, compared at the same training loss.",
-        "claim 3, Definition 2.1, Fig 3",
+        "the paper, Definition 2.1, Fig 3",
         (("bn", "none"),),
         measures.matched_shift,
         "mean over the captures of bn of ln(relative shift of bn / relative shift of none at its "
@@ -195,7 +195,7 @@ QUESTIONS = (
     Question(
         "loss-range",
         "Along the gradient the loss varies less with BN than without.",
-        "claim 4, Figs 4a and 10",
+        "the paper, Figs 4a and 10",
         (("none", "bn"),),
         measures.loss_range,
         _RANGE.format("bn", early="{early}"),
@@ -203,7 +203,7 @@ QUESTIONS = (
     Question(
         "gradient-predictiveness",
         "Along the gradient the gradient changes less with BN than without.",
-        "claim 4, Figs 4b and 10",
+        "the paper, Figs 4b and 10",
         (("none", "bn"),),
         measures.gradient_change,
         f"{_CAPTURES}ln(change of none / change of bn); change: largest l2 distance from the "
@@ -212,7 +212,7 @@ QUESTIONS = (
     Question(
         "smoothness",
         "The peaks of the effective beta-smoothness are lower with BN than without.",
-        "claim 4, Figs 4c and 10",
+        "the paper, Figs 4c and 10",
         (("none", "bn"),),
         measures.peak_smoothness,
         f"ln(peak of none / peak of bn); peak: largest effective beta over the captures after the "
@@ -221,7 +221,7 @@ QUESTIONS = (
     Question(
         "lp-trains-as-well",
         "Normalisation {arm} trains about as well as BN.",
-        "claim 5, Fig 5",
+        "the paper, Fig 5",
         tuple((norm, "bn") for norm in LP),
         measures.final_difference,
         f"{_FINAL}: {{arm}} - bn; supported above -{{margin}}, contradicted below",
@@ -231,7 +231,7 @@ QUESTIONS = (
     Question(
         "lp-shifts-inputs",
         "With normalisation {arm} the inputs of a layer are less stable than without any.",
-        "claim 5, Figs 6 and 12",
+        "the paper, Fig 6",
         tuple((norm, "none") for norm in LP),
         # Not of the mean, which every normalisation holds.
         measures.variance_change,
@@ -241,7 +241,7 @@ QUESTIONS = (
     Question(
         "lp-smooths",
         "Along the gradient the loss varies less with normalisation {arm} than without any.",
-        "claim 5, Fig 13",
+        "the paper, Figs 12 and 13",
         tuple(("none", norm) for norm in LP),
         measures.loss_range,
         _RANGE.format("{arm}", early="{early}"),
@@ -253,7 +253,7 @@ QUESTIONS = (
     Question(
         "theorem-4.1",
         "The gradient through a BN layer has the norm that Theorem 4.1 gives.",
-        "claim 6, Theorem 4.1",
+        "the paper, Theorem 4.1",
         (("bn",),),
         measures.largest_identity_error,
         "largest relative difference of the two sides over layers, captures and seeds (float32); "
@@ -269,7 +269,7 @@ QUESTIONS = (
     Question(
         "rough-at-start",
         "Before the first update a network with BN is rougher than one without.",
-        "Yang et al. 2019 (arXiv 1902.08129); trap 2",
+        "Yang et al. 2019 (arXiv 1902.08129)",
         (("bn", "none"),),
         measures.first_smoothness,
         f"ln(effective beta of bn / effective beta of none) at step 0; {_RATIO}",

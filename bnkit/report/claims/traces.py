@@ -53,7 +53,7 @@ class Trace:
     @property
     def ended(self):
         """Whether nothing more is to come of this run."""
-        return self.run.state in ("done", "diverged")
+        return self.run.state in summary.ENDED
 
     @property
     def early(self):
