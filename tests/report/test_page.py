@@ -190,6 +190,21 @@ def test_a_regression_whose_loss_has_not_halved_is_called_untrained(runs):
         assert ("has not fallen to half of its first one" in said) is expected
 
 
+def test_what_never_trained_goes_by_steps_whatever_the_records_are_means_of():
+    records = {"status": "done", "step": [99, 199, 299], "classes": 10.0, "mean_over": "epoch"}
+    at_chance = pandas.DataFrame({**records, "loss": 2.3, "accuracy": 0.1})
+    assert summary.never_trained(at_chance)
+    assert not summary.never_trained(at_chance.assign(step=[9, 19, 29]))
+    assert not summary.never_trained(at_chance.assign(classes=math.nan))
+    losses = at_chance.assign(accuracy=math.nan, classes=math.nan)
+    # The mean over the first epoch is no first loss.
+    assert not summary.never_trained(losses)
+    losses["mean_over"] = "step"
+    assert summary.never_trained(losses)
+    assert summary.never_trained(losses.assign(loss=math.inf))
+    assert not summary.never_trained(losses.assign(loss=[math.inf, 2.0, 0.9]))
+
+
 def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path):
     probes = ["landscape", "ics"]
     path = runs(model="dln", steps=400, kinds=("train", "eval", *probes), probes=probes)
