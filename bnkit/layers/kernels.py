@@ -31,7 +31,7 @@ def batch_norm(x, gamma, beta, epsilon):
     """
     # The kernel divides its variance by n - 1 (by 1 for a single value).
     count = tf.cast(tf.size(x) // tf.size(gamma), tf.float32)
-    unbiased = tf.maximum(count - 1, 1) / count
+    to_biased = tf.maximum(count - 1, 1) / count
 
     @tf.custom_gradient
     def forward(x, gamma, beta):
@@ -44,7 +44,7 @@ def batch_norm(x, gamma, beta, epsilon):
             epsilon=epsilon,
             is_training=True,
         )
-        mean, variance = fused.batch_mean, fused.batch_variance * unbiased
+        mean, variance = fused.batch_mean, fused.batch_variance * to_biased
 
         def kernel(upstream):
             """The gradients for x, gamma and beta, linear in `upstream`."""

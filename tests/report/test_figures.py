@@ -140,6 +140,20 @@ def test_training_curves_show_every_step_and_a_running_mean(runs, tables):
     assert figures.loss(train, evaluation).axes[0].get_yscale() == "log"
 
 
+def test_the_running_mean_goes_by_step_whatever_lies_between_two_records():
+    def mean(steps, values):
+        frame = pandas.DataFrame(
+            {"run": "r", "norm": "bn", "lr": 0.1, "seed": 0, "step": steps, "x": values}
+        )
+        drawn = arms.curves(arms.with_condition(frame), "x", window=10)
+        return list(drawn.query("series == 'mean'")["value"])
+
+    # As of epochs: nothing else lies within ten steps.
+    assert mean([99, 199, 299], [1.0, 2.0, 6.0]) == [1, 2, 6]
+    # This step and the nine before it, by hand.
+    assert mean([0, 5, 9, 10], [1.0, 3.0, 8.0, 4.0]) == [1, 2, 4, 5]
+
+
 def test_a_missing_value_is_a_gap_and_not_a_bridge():
     train = pandas.DataFrame(
         {
