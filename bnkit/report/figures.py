@@ -138,7 +138,7 @@ FIGURES = (
         ("train", "eval"),
         {"train": "accuracy"},
         f"Share of correct answers on every training batch (thin) and its running mean over "
-        f"{curves.WINDOW} steps (thick), in `model.fit` the mean over each epoch; right, on the "
+        f"{curves.WINDOW} steps (thick), for model.fit the mean over each epoch; right, on the "
         "test split with the moving statistics.",
         "Fig 1a and 1b of the paper.",
         applies=_classifies,
@@ -151,7 +151,7 @@ FIGURES = (
         ("train", "eval"),
         {"train": "loss"},
         "L(θ), without the weight-decay term, on every training batch (thin), its running mean "
-        f"over {curves.WINDOW} steps (thick), in `model.fit` the mean over each epoch; right, on "
+        f"over {curves.WINDOW} steps (thick), for model.fit the mean over each epoch; right, on "
         "the test split.",
         "Fig 5b of the paper (of the deep linear network).",
     ),
