@@ -279,7 +279,7 @@ def _list(values, grid):
 def _run_study(values, grid, command):
     """Makes the runs of a grid and reports on the study; returns the exit code."""
     from bnkit.report import ReportError, read_claims, write_report
-    from bnkit.report.summary import verdicts, warnings
+    from bnkit.report.page.headlines import verdicts, warnings
     from bnkit.store import RunError
     from bnkit.study import tables
 
@@ -321,7 +321,7 @@ def _run_study(values, grid, command):
 
 def _show_in_tensorboard(page, directory, step=0):
     """The figures of a report as images."""
-    from bnkit.report.tensorboard import write_images
+    from bnkit.report.page.images import write_images
 
     write_images(directory, sorted((page.parent / "figures").glob("*.png")), step)
 
@@ -349,8 +349,8 @@ def _run(values, settings, command):
 
         tf.config.list_physical_devices()
     from bnkit.report import write_report
-    from bnkit.report.frames import read_runs
-    from bnkit.report.summary import headlines, sentence, warnings
+    from bnkit.report.page.headlines import headlines, sentence, warnings
+    from bnkit.report.runs import read_runs
     from bnkit.store import RunError
 
     report = pathlib.Path(values.reports_dir) / values.study / settings.run_id

@@ -10,6 +10,8 @@ import shutil
 import filelock
 
 FORMAT = 1
+# The states of a run that is finished: it makes no further steps.
+ENDED = ("done", "diverged")
 # What a run of a study prints, in its directory: no part of what it measures.
 LOG = "run.log"
 # How numbers that JSON does not have are written.

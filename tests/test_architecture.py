@@ -11,7 +11,7 @@ import bnkit
 
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
-    "settings": 0, "schedules": 0, "store": 0,
+    "kinds": 0, "settings": 0, "schedules": 0, "store": 0,
     "layers": 1, "data": 1, "losses": 1, "report": 1,
     "probes": 2, "models": 2,
     "training": 3,
@@ -20,7 +20,7 @@ ROWS = {
     "study": 6,
     "main": 7,
 }  # fmt: skip
-WITHOUT_TENSORFLOW = {"settings", "schedules", "store", "report", "study"}
+WITHOUT_TENSORFLOW = {"kinds", "settings", "schedules", "store", "report", "study"}
 MAY_NOT = {
     "layers": {"settings"},
     "probes": {"store", "callbacks"},

@@ -51,10 +51,10 @@ def end(path):
     if status not in _STATUS:
         return None
     # Loads pandas and seaborn, which nothing needs before the end of a run.
-    from bnkit.report import frames
-    from bnkit.report.summary import headlines
+    from bnkit.report.page.headlines import headlines
+    from bnkit.report.runs import read_runs
 
-    (found,) = headlines(frames.read_runs(path))
+    (found,) = headlines(read_runs(path))
     scalars = {tag: found[key] for key, (tag, _) in _METRICS.items() if not math.isnan(found[key])}
     return found["steps"], scalars, summary.session_end_pb(_STATUS[status])
 

@@ -182,7 +182,7 @@ class ProbeCallback(Callback):
 
     def _run(self):
         """The records as a run that the report reads."""
-        from bnkit.report import frames
+        from bnkit.report.runs import Run
 
         if self.model is None:
             raise ValueError(
@@ -194,7 +194,7 @@ class ProbeCallback(Callback):
         for number, record in enumerate(self.records, start=1):
             records.setdefault(record["kind"], []).append((number, record))
         description = {"study": "model.fit", "run": self.model.name, "settings": settings}
-        return frames.Run(None, description, {}, records)
+        return Run(None, description, {}, records)
 
 
 def _as_fit_does(values):

@@ -10,9 +10,9 @@ import importlib
 
 _HOMES = {
     "load_runs": "frames",
-    "ReportError": "frames",
-    "read_claims": "page",
-    "write_report": "page",
+    "ReportError": "runs",
+    "read_claims": "page.write",
+    "write_report": "page.write",
 }
 
 __all__ = ["ReportError", "load_runs", "read_claims", "write_report"]

@@ -33,7 +33,7 @@ def main(argv):
     if len(paths) != 1:
         return _refuse(f"expected one PATH, got {len(paths)}: {' '.join(paths) or 'nothing'}")
     from bnkit.report import ReportError, read_claims, write_report
-    from bnkit.report.summary import verdicts
+    from bnkit.report.page.headlines import verdicts
 
     path = pathlib.Path(paths[0]).resolve()
     if (

@@ -11,11 +11,10 @@ import threading
 import time
 
 from bnkit.settings import Settings
-from bnkit.store import read_status
+from bnkit.store import ENDED, read_status
 from bnkit.study.display import Display
 from bnkit.study.process import Process
 
-ENDED = ("done", "diverged")
 # Seconds between two looks at the processes.
 _PAUSE = 0.2
 

@@ -5,8 +5,8 @@ import datetime
 
 import pandas
 
-from bnkit.report.frames import read_runs
-from bnkit.report.summary import headlines
+from bnkit.report.page.headlines import headlines
+from bnkit.report.runs import read_runs
 from bnkit.study.grids import AXES
 from bnkit.study.launch import ENDED
 

@@ -295,12 +295,14 @@ def test_a_run_directory_is_read_by_the_report(tmp_path):
 
 
 def test_means_of_epochs_are_drawn_as_such(tmp_path):
-    from bnkit.report import curves, figures, frames
+    from bnkit.report import figures, frames
+    from bnkit.report.figures import curves
+    from bnkit.report.runs import read_runs
 
     model, x, y = dense()
     run = callbacks.RunDirectory(tmp_path / "run")
     history = model.fit(x, y, epochs=3, verbose=0, callbacks=[run]).history["loss"]
-    found = frames.read_runs(tmp_path)
+    found = read_runs(tmp_path)
     tables = [frames.frame(found, kind) for kind in ("train", "eval")]
     drawn = figures.loss(*tables)
     text = " ".join(

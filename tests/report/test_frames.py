@@ -8,7 +8,9 @@ import sys
 import pandas
 import pytest
 
+from bnkit import kinds
 from bnkit.report import ReportError, frames, load_runs
+from bnkit.report.runs import Run, read_runs
 
 
 def _metrics(directory, text):
@@ -73,12 +75,12 @@ def test_random_landscape_has_a_row_per_direction_and_step_size(runs):
 
 def test_a_regression_has_no_classes_and_no_accuracy(runs):
     runs(model="dln", steps=30), runs(steps=30)
-    (image, linear) = sorted(frames.read_runs(runs.root), key=lambda run: run.is_regression)
+    (image, linear) = sorted(read_runs(runs.root), key=lambda run: run.is_regression)
     assert (image.classes, image.is_regression) == (10, False)
     assert (linear.classes, linear.is_regression) == (None, True)
     table = load_runs(linear.path, "train")
     assert table["accuracy"].isna().all() and table["loss"].notna().all()
-    unknown = frames.Run(linear.path, {**linear.description, "data": {}}, {}, {})
+    unknown = Run(linear.path, {**linear.description, "data": {}}, {}, {})
     assert not unknown.is_regression
 
 
@@ -133,7 +135,7 @@ def test_a_damaged_line_elsewhere_is_an_error_naming_file_and_line(runs, line):
 def test_no_record_of_that_kind_gives_no_rows_and_the_same_columns(runs):
     full, empty = runs(norm="bn"), runs(norm="none", kinds=())
     (empty / "metrics.jsonl").unlink()
-    for kind in frames.FIELDS:
+    for kind in kinds.KINDS:
         table = load_runs(empty, kind)
         assert len(table) == 0
         assert set(table.columns) == set(load_runs(full, kind).columns)
@@ -167,7 +169,7 @@ def test_what_no_part_accounts_for_is_other(runs):
     run = runs()
     status = {"status": "done", "seconds": {"data": 1.0, "train": 2.0, "total": 4.5}}
     (run / "status.json").write_text(json.dumps(status))
-    table = frames.seconds_frame(frames.read_runs(run)).set_index("part")["seconds"]
+    table = frames.seconds_frame(read_runs(run)).set_index("part")["seconds"]
     assert table.to_dict() == {"data": 1.0, "train": 2.0, "other": 1.5}
     assert isinstance(table, pandas.Series)
 

@@ -11,11 +11,12 @@ import math
 import numpy
 import pandas
 
-from bnkit.report import bootstrap, style
 from bnkit.report.claims import pairing
 from bnkit.report.claims.catalogue import QUESTIONS
 from bnkit.report.claims.measures import LARGEST
 from bnkit.report.claims.traces import Trace
+from bnkit.report.drawing import style
+from bnkit.report.statistics import bootstrap
 
 LEAST_SEEDS = 3
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
@@ -69,7 +70,7 @@ def evaluate(runs):
     """Every claim's verdict under every condition that has the arms for it.
 
     Args:
-      runs: list of `frames.Run`. Of several with the same settings in a study the last one by name
+      runs: list of `Run`. Of several with the same settings in a study the last one by name
         counts.
 
     Returns:

@@ -4,8 +4,8 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from bnkit.report import summary
 from bnkit.report.claims import measures, traces
+from bnkit.report.statistics import training
 
 # "About as well": five points of accuracy are far below what separates an arm that trains from one
 # that does not, and above what seeds differ by; deep linear networks that the study calls
@@ -83,7 +83,7 @@ class Question:
 
     def words(self, norms, is_regression):
         """`claim`, `formula` and `unit` for these arms, and for this kind of task."""
-        start = f"{traces.EARLY_REGRESSION:.0%} of the" if is_regression else f"{summary.EARLY}"
+        start = f"{traces.EARLY_REGRESSION:.0%} of the" if is_regression else f"{training.EARLY}"
         unit = "ln ratio" if is_regression else "accuracy"
         filled = {
             "arm": next((norm for norm in norms if norm not in ("none", "bn")), norms[0]),

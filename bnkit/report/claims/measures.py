@@ -8,15 +8,15 @@ import math
 
 import numpy
 
-from bnkit.report import summary
 from bnkit.report.claims.traces import NotComparable, final
+from bnkit.report.statistics import training
 
 # A ratio beyond a million counts as a million: one infinity must not decide the mean over seeds.
 LARGEST = math.log(1e6)
 # Captures are matched where their losses are within this factor, and at least this many of them.
 MATCHED_WITHIN = 1.25
 LEAST_MATCHES = 3
-FLAT = summary.FLAT
+FLAT = training.FLAT
 
 
 def training_gain(one, other):

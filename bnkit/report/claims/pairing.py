@@ -5,8 +5,8 @@ import math
 
 import pandas
 
-from bnkit.report import arms
 from bnkit.report.claims.traces import NotComparable
+from bnkit.report.statistics import arms
 
 
 def conditions(traces, over_lr):

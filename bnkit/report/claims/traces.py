@@ -7,7 +7,10 @@ import math
 import numpy
 import pandas
 
-from bnkit.report import arms, frames, summary
+from bnkit import store
+from bnkit.report import frames
+from bnkit.report.runs import Run
+from bnkit.report.statistics import arms, training
 
 # Part of the steps that the start of a regression is: 100 of the 10,000 of the study's.
 EARLY_REGRESSION = 0.01
@@ -28,7 +31,7 @@ class Trace:
     `-ln(training loss)` of a regression, whose loss falls by decades.
     """
 
-    run: frames.Run
+    run: Run
 
     @property
     def norm(self):
@@ -53,14 +56,14 @@ class Trace:
     @property
     def ended(self):
         """Whether nothing more is to come of this run."""
-        return self.run.state in summary.ENDED
+        return self.run.state in store.ENDED
 
     @property
     def early(self):
         """First step that is no longer the start of training."""
         steps = self.run.settings.get("steps")
         if not self.is_regression or not steps:
-            return summary.EARLY
+            return training.EARLY
         return math.ceil(EARLY_REGRESSION * steps)
 
     @functools.cached_property
@@ -119,7 +122,7 @@ class Trace:
 
     @property
     def trained(self):
-        least = -math.log(summary.TRAINED_LOSS) if self.is_regression else summary.TRAINED
+        least = -math.log(training.TRAINED_LOSS) if self.is_regression else training.TRAINED
         return self.progress > least
 
     @functools.cached_property

@@ -1,0 +1,1 @@
+"""What several seeds of an arm say together."""

@@ -1,0 +1,181 @@
+"""Which runs are compared with which, and what several seeds of an arm say together.
+
+An *arm* is a normalisation under one *condition*: everything else that was set, but for the seed.
+Only runs of the same arm are averaged; a figure gives every condition its own panels.
+"""
+
+import numpy
+import pandas
+
+from bnkit.report.drawing import style
+
+# Two-sided 95 % quantiles of Student's t for 2, 3, ... runs; beyond the table the last one is
+# close (1.96 in the limit).
+T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
+NOT_CONDITIONS = ["run", "status", "norm", "seed"]
+
+
+def with_condition(frame, lr=True):
+    """A copy of `frame` with the column `condition`: "lr 0.5", with whatever else differs.
+
+    Without `lr` the learning rates share a condition, for figures over them; it is "" where
+    nothing else differs.
+
+    The settings are the columns before `step`, as `load_runs` has them. One that has one value
+    throughout is not mentioned, but for the learning rate. The column is categorical, ordered by
+    the values that it is made of.
+    """
+    settings = frame.columns[: frame.columns.get_loc("step")].difference(NOT_CONDITIONS, sort=False)
+    differing = [
+        name for name in settings if name != "lr" and frame[name].nunique(dropna=False) > 1
+    ]
+    # A run written before a setting existed has no value for it; None equals itself, nan does not.
+    names = ["lr"] * lr + differing
+    values = frame[names].astype(object)
+    values = values.where(values.notna(), None)
+    # Without a column there are no tuples, and one condition.
+    rows = list(values.itertuples(index=False, name=None)) or [()] * len(frame)
+    combinations = list(dict.fromkeys(rows))
+    combinations.sort(key=lambda values: [(str(type(value)), value) for value in values])
+    labels = {
+        combination: ", ".join(map(_setting, names, combination)) for combination in combinations
+    }
+    column = [labels[combination] for combination in rows]
+    order = list(dict.fromkeys(labels.values()))
+    return frame.assign(condition=pandas.Categorical(column, categories=order, ordered=True))
+
+
+def norms(frame):
+    """The normalisations in `frame`, in the order of every figure."""
+    return sorted(frame["norm"].unique(), key=style.rank)
+
+
+def curves(frame, value, keys=(), window=1, log=False, x="step"):
+    """What is drawn of `value` against the step: a curve per run, and one per arm.
+
+    Args:
+      frame: with `condition, norm, run, seed`, `x`, `value` and `keys`.
+      value: name of the column to draw.
+      keys: further columns that tell curves apart, such as the layer.
+      window: the curve of an arm is over running means of this many steps (this one and those
+        before it); the curves of the runs are never smoothed.
+      log: average logarithms, over steps and over runs, as befits a logarithmic axis (geometric
+        mean).
+      x: name of the column that `value` is drawn against.
+
+    Returns:
+      `condition, norm, keys, run, seed, series, x, value, low, high, runs`; `series` is "run" or
+      "mean". `low, high` bound the 95 % interval (Student's t) of the mean over `runs` runs. An arm
+      has a mean only at steps where all its runs have a finite value, so that a run that ends
+      early shows as the end of the mean and not as a jump. A run alone is its own mean, and is
+      not repeated as "run" unless smoothed.
+    """
+    arm = ["condition", "norm", *keys]
+    raw = frame[[*arm, "run", "seed", x]].assign(value=frame[value].astype(float))
+    raw = raw.sort_values([*arm, "run", x], kind="stable")
+    smooth = raw
+    if log:
+        # 0 has no place on a logarithmic axis.
+        smooth = raw.assign(value=numpy.log10(raw["value"].where(raw["value"] > 0)))
+    if window > 1:
+        # By step and not by row: records of `model.fit` are an epoch apart.
+        by_step = smooth.set_index(pandas.to_timedelta(smooth[x], unit="s"))
+        by_run = by_step.groupby([*arm, "run"], observed=True, sort=False)["value"]
+        # In the order of the rows, which are sorted by run.
+        smooth = smooth.assign(value=by_run.rolling(f"{window}s").mean().to_numpy())
+    mean = _over_runs(smooth, arm, x)
+    if log:
+        mean[["value", "low", "high"]] = 10.0 ** mean[["value", "low", "high"]]
+    many = raw.groupby(arm, observed=True)["run"].transform("nunique") > 1
+    shown = raw if window > 1 else raw[many]
+    series = [shown.assign(series="run"), mean.assign(series="mean")]
+    table = pandas.concat([one for one in series if len(one)] or series[:1], ignore_index=True)
+    columns = [*arm, "run", "seed", "series", x, "value", "low", "high", "runs"]
+    return table.reindex(columns=columns)
+
+
+def bands(landscape, value, line=None):
+    """Smallest and largest `value` over the step sizes, at every probed step of every arm.
+
+    Over the directions, too, where several have been measured at a step. A value that is not a
+    number counts as unbounded: the band goes up to infinity. Of several runs the means of their
+    smallest and of their largest values, at steps where all have been probed.
+
+    Returns:
+      `condition, norm, step, low, high, runs`, and `line` where a column is named for it.
+    """
+    run = ["condition", "norm", "run", "step"]
+    table = landscape.assign(
+        low=landscape[value].astype(float), high=landscape[value].fillna(numpy.inf).astype(float)
+    )
+    chosen = {"low": ("low", "min"), "high": ("high", "max")}
+    if line:
+        chosen["line"] = (line, "first")
+    table = table.groupby(run, observed=True, as_index=False).agg(**chosen)
+    arm = table.groupby(["condition", "norm"], observed=True)["run"].transform("nunique")
+    table = table.assign(arm=arm)
+    means = {name: (name, "mean") for name in chosen}
+    table = table.groupby(["condition", "norm", "step"], observed=True, as_index=False).agg(
+        **means, runs=("run", "nunique"), arm=("arm", "first")
+    )
+    table = table[table["runs"] == table["arm"]].drop(columns="arm").reset_index(drop=True)
+    return table.rename(columns={"line": line}) if line else table
+
+
+def largest_smoothness(landscape):
+    """One row per run and probed step: the one of the direction with the largest `smoothness`.
+
+    Smoothness that is not a number for the sake of a gradient that is none counts as unbounded.
+    """
+    lost = landscape["smoothness"].isna() & landscape["gradient_distance"].isna()
+    values = landscape.assign(smoothness=landscape["smoothness"].mask(lost, numpy.inf))
+    ordered = values.sort_values("smoothness", ascending=False, kind="stable")
+    return ordered.drop_duplicates(ordered.columns.intersection(["study", "run", "step"]))
+
+
+def ends(frame, value, log=False):
+    """Last finite `value` of every run that diverged: `condition, norm, run, step, value`.
+
+    Empty where `frame` has no column `status`.
+    """
+    columns = ["condition", "norm", "run", "step", value]
+    if "status" not in frame:
+        return frame[columns].iloc[:0]
+    drawable = numpy.isfinite(frame[value]) & ((frame[value] > 0) | (not log))
+    diverged = frame.loc[(frame["status"] == "diverged") & drawable, columns]
+    last = diverged.sort_values("step", kind="stable")
+    return last.groupby(["condition", "norm", "run"], observed=True, as_index=False).last()
+
+
+def _over_runs(frame, arm, x):
+    values = frame["value"]
+    frame = frame.assign(value=values.where(numpy.isfinite(values)))
+    members = frame.groupby(arm, observed=True)["run"].nunique().rename("members")
+    statistics = (
+        frame.groupby([*arm, x], observed=True)["value"]
+        .agg(value="mean", deviation="std", runs="count")
+        .reset_index()
+        .merge(members.reset_index(), on=arm)
+    )
+    runs = statistics["runs"]
+    quantile = numpy.array([numpy.nan, numpy.nan, *T_95])[numpy.clip(runs, 0, len(T_95) + 1)]
+    half = quantile * statistics["deviation"] / numpy.sqrt(runs)
+    complete = runs == statistics["members"]
+    statistics["value"] = statistics["value"].where(complete)
+    for name, bound in (("low", -half), ("high", half)):
+        statistics[name] = statistics["value"] + bound
+    # An infinite value has no place in a mean, but it must not vanish from the figure either.
+    infinite = frame.assign(infinite=numpy.isposinf(values)).groupby([*arm, x], observed=True)
+    infinite = infinite["infinite"].any().reset_index(drop=True)
+    statistics["value"] = statistics["value"].mask(infinite, numpy.inf)
+    return statistics[[*arm, x, "value", "low", "high", "runs"]]
+
+
+def _setting(name, value):
+    return f"{name} {_short(value)}"
+
+
+def _short(value):
+    if isinstance(value, tuple):
+        return f"{_short(value[0])}…{_short(value[-1])} ({len(value)})" if value else "()"
+    return f"{value:g}" if isinstance(value, float) else str(value)

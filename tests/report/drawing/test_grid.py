@@ -1,0 +1,61 @@
+"""The axis for values of both signs, and where panels stand."""
+
+import numpy
+import pytest
+
+from bnkit.report import load_runs
+from bnkit.report.drawing import canvas, grid
+from bnkit.report.figures import curvature
+from bnkit.report.statistics import arms
+
+
+def _axis(values):
+    axes = canvas.Canvas("", 1, 1, []).axes[0, 0]
+    canvas.signed_axis(axes, numpy.array(values))
+    return axes
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [-1e6, -3.0, 0.0, 2e3, 1e9],
+        [0.0, 0.5, 700.0],
+        [-2e-8, -1e-9],
+        [1e-30, -1.0, 1.0],
+        [numpy.nan, numpy.inf, -4.0, 4.0],
+    ],
+)
+def test_a_signed_axis_has_all_finite_values_0_and_a_few_labels(values):
+    axes = _axis(values)
+    low, high = axes.get_ylim()
+    finite = [value for value in values if numpy.isfinite(value)]
+    assert low < min(*finite, 0) and max(*finite, 0) < high
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    assert 0.0 in ticks and 2 <= len(ticks) <= 9
+
+
+def test_nothing_but_0_has_a_linear_axis():
+    axes = _axis([0.0, 0.0])
+    assert axes.get_yscale() == "linear" and axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
+
+
+def test_a_large_value_alone_makes_an_axis_wide_only_if_the_others_are_small():
+    assert canvas.are_wide(numpy.array([1000.0, -1.0, 0.5]))
+    assert not canvas.are_wide(numpy.array([1000.0, -100.0, 50.0]))
+    assert not canvas.are_wide(numpy.array([5.0, 0.0, numpy.nan, numpy.inf]))
+    assert not canvas.are_wide(numpy.array([]))
+
+
+def test_a_negative_power_keeps_its_sign():
+    assert canvas.number(-1e5) == "-10^{5}" and canvas.number(1e5) == "10^{5}"
+    assert canvas.number(-2e5) == r"-2\!\cdot\!10^{5}"
+
+
+def test_panels_without_a_partner_stay_empty(runs):
+    for lr in (0.1, 0.2, 0.3, 0.4, 0.5):
+        runs(lr=lr, steps=30, step_sizes=[0.1])
+    frame = arms.with_condition(load_runs(runs.root, "curvature"))
+    figure = grid.over_steps("", frame, curvature.EDGE, [])
+    assert len(figure.axes) == 6
+    assert [axes.has_data() for axes in figure.axes] == [True] * 5 + [False]
+    assert not figure.axes[5].axison and figure.axes[2].get_xlabel() == "step"
