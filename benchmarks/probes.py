@@ -56,6 +56,9 @@ def candidates(norm):
         "gradient": gradient,
         "landscape": lambda: probes.landscape(model, loss(), batch, STEP_SIZES),
         "ics": lambda: probes.internal_covariate_shift(model, loss(), batch, moved)[1:],
+        "random_landscape": lambda: probes.landscape(
+            model, loss(), batch, STEP_SIZES, "random", seed=(0, 0)
+        ),
         "activations": lambda: _tensors(probes.activations(model, batch)),
         "curvature": curvature,
         "gradient_noise": lambda: probes.gradient_noise(
@@ -76,6 +79,7 @@ def candidates(norm):
 # of that. The shift of one layer takes a gradient from that layer on: 4 steps is what the 11 take.
 LEAST = {
     "landscape": ("gradient", len(STEP_SIZES) + 1, 1.2),
+    "random_landscape": ("gradient", len(STEP_SIZES) + 1, 1.2),
     "ics": ("10 training steps", 0.4, 1.0),
     "activations": ("forward", 1, 1.2),
     # One gradient, and two for each product: one product more gives the sharpness.

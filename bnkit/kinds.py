@@ -35,15 +35,16 @@ class Field:
         name: In the record.
         layout: What it holds a value for.
         column: Its name in a data frame.
-        is_list: Whether each value is a list in its turn: a tuple in a data frame, and no curve.
-        is_charted: Whether TensorBoard shows it as scalars.
+        is_list: Whether each value is itself a list: a tuple in a data frame, and no curve.
+        band: Of values per step size: the name of the band in TensorBoard that their extremes are
+            the edges of. Its line is the field of that name, or else their median.
     """
 
     name: str
     layout: Layout = Layout.RECORD
     column: str = ""
     is_list: bool = False
-    is_charted: bool = True
+    band: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "column", self.column or self.name)
@@ -116,8 +117,8 @@ GROUPS = (TRAINING, LANDSCAPE, SHIFT, CURVATURE, THEORY, COST)
 
 _LANDSCAPE = (
     *_fields("loss gradient_norm smoothness"),
-    Field("losses", Layout.STEP_SIZE, "loss_after_step"),
-    Field("gradient_distances", Layout.STEP_SIZE, "gradient_distance"),
+    Field("losses", Layout.STEP_SIZE, "loss_after_step", band="loss"),
+    Field("gradient_distances", Layout.STEP_SIZE, "gradient_distance", band="gradient_distance"),
 )
 
 _ALL = (
@@ -169,8 +170,8 @@ _ALL = (
             *_fields(
                 "mean variance mean_change variance_change mean_drift variance_drift", Layout.UNIT
             ),
-            *_fields("quantiles histogram", Layout.UNIT, is_list=True, is_charted=False),
-            *_fields("edges quantile_levels", is_list=True, is_charted=False),
+            *_fields("quantiles histogram", Layout.UNIT, is_list=True),
+            *_fields("edges quantile_levels", is_list=True),
         ),
         probe="activations",
         measures="the inputs of the non-linearity of a few units per layer: moments, quantiles, "
@@ -194,7 +195,7 @@ _ALL = (
         "random_landscape",
         "Along random directions",
         LANDSCAPE,
-        (*_LANDSCAPE, Field("direction", is_charted=False)),
+        (*_LANDSCAPE, Field("direction")),
         probe="random_landscape",
         measures="as `landscape`, in random directions of the gradient's length",
         source="text",

@@ -4,6 +4,7 @@ import functools
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from bnkit.data import Batches, Split
 from bnkit.layers import BatchNorm
@@ -44,8 +45,6 @@ def cross_entropy(reduction="sum_over_batch_size"):
 
 
 def trainer(norm=BatchNorm, *, strategy=None, loss=None, optimizer=None, **options):
-    import tensorflow as tf
-
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
         network = model(norm)
@@ -63,3 +62,21 @@ def trainer(norm=BatchNorm, *, strategy=None, loss=None, optimizer=None, **optio
 
 def batches(batch_size=8, **options):
     return Batches(split(**options), batch_size, seed=3)
+
+
+def random_model(norm=BatchNorm):
+    """Like `model`, with dropout: it has random state as well as moving averages."""
+    base = model(norm)
+    outputs = keras.layers.Dropout(0.2, seed=5)(base.output)
+    return keras.Model(base.input, outputs)
+
+
+def trained(steps=10, watchers=(), optimizer=None, strategy=None):
+    """A trainer of the `random_model` that has made some steps, watched by callbacks."""
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        network = random_model(synchronized)
+        optimizer = optimizer() if optimizer else keras.optimizers.SGD(0.1, momentum=0.9)
+    made = Trainer(network, optimizer, cross_entropy(), strategy=strategy, prepare=prepare)
+    made.fit(batches(), steps, watchers)
+    return made

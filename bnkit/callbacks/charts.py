@@ -2,15 +2,14 @@
 
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-# Kinds of records that have charts of their own, in the order of the page.
+from bnkit import kinds
+
+# Kind -> title of its charts, in the order of the page.
 _TITLES = {
-    "train": "Training",
-    "landscape": "Along the gradient",
-    "random_landscape": "Along random directions",
-    "ics": "Internal covariate shift",
-    "signal_propagation": "Signal propagation",
-    "weights": "Weights",
-    "batch_norm_identity": "Theorem 4.1 at every batch normalisation",
+    kind.name: kind.title
+    for group in kinds.GROUPS
+    for kind in kinds.KINDS.values()
+    if kind.group == group and kind.has_charts
 }
 
 

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from bnkit import kinds
 from bnkit.callbacks.base import Callback
 from bnkit.callbacks.compiled import CompiledLoss
 from bnkit.schedules import Every
@@ -27,10 +28,20 @@ class ProbeCallback(Callback):
 
     kind = None
 
+    @classmethod
+    def from_settings(cls, settings, **options):
+        """The callback as a run of these `bnkit.Settings` has it; `options` as for the class."""
+        return cls(**options)
+
+    @classmethod
+    def applies_to(cls, model):
+        """Whether there is anything to measure in a model."""
+        return True
+
     @property
     def kinds(self):
-        """All kinds of records that it writes."""
-        return (self.kind,)
+        """Names of all kinds of records that it writes, the probe's own first."""
+        return tuple(kind.name for kind in kinds.of_probe(self.kind))
 
     def __init__(self, *, every=25, batch=None, write=None):
         super().__init__(Every(every))
@@ -177,8 +188,8 @@ class ProbeCallback(Callback):
         """Name -> entry, the report's figures that can be drawn from these records alone."""
         from bnkit.report import figures
 
-        kinds = set(self.kinds)
-        return {entry.name: entry for entry in figures.FIGURES if set(entry.kinds) <= kinds}
+        own = set(self.kinds)
+        return {entry.name: entry for entry in figures.FIGURES if set(entry.kinds) <= own}
 
     def _run(self):
         """The records as a run that the report reads."""
@@ -201,3 +212,8 @@ def _as_fit_does(values):
     """An array as `model.fit` hands it to the model: floating numbers in Keras's own type."""
     values = tf.convert_to_tensor(values)
     return tf.cast(values, keras.config.floatx()) if values.dtype.is_floating else values
+
+
+def tensors(measured):
+    """The tensors of a named tuple, name -> tensor."""
+    return {name: value for name, value in measured._asdict().items() if tf.is_tensor(value)}

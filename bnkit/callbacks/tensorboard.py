@@ -5,8 +5,10 @@ import tensorflow as tf
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.histogram import metadata as histogram
 
+from bnkit import kinds
 from bnkit.callbacks import charts, hparams
 from bnkit.callbacks.base import Callback
+from bnkit.kinds import Layout
 
 
 class TensorBoard(Callback):
@@ -107,8 +109,38 @@ class TensorBoard(Callback):
 
 
 def _scalars(record):
-    """What a record is written as, name -> number."""
-    return _SCALARS.get(record["kind"], _numbers)(record)
+    """What a record is written as, name -> number; of an unknown kind, its single numbers."""
+    kind = kinds.KINDS.get(record["kind"])
+    key = kind.key if kind else ""
+    group = f"{record['kind']}_{record[key]}" if key in record else record["kind"]
+    scalars = {
+        f"{group}/{name}": value
+        for name, value in record.items()
+        if name not in ("step", key) and type(value) in (int, float)
+    }
+    for field in kind.fields if kind else ():
+        if field.name not in record:
+            continue
+        if field.band:
+            scalars |= _band(f"{group}/{field.band}", record[field.name], scalars)
+        elif field.layout in (Layout.LAYER, Layout.UNIT) and not field.is_list:
+            values = zip(_labels(record, kind), record[field.name], strict=True)
+            scalars |= {f"{kind.name}_{field.name}/{label}": value for label, value in values}
+    return scalars
+
+
+def _band(name, values, known):
+    """The edges of a band, and the line in it where that is not known already."""
+    band = {f"{name}_lower": np.min(values), f"{name}_upper": np.max(values)}
+    return band if name in known else band | {name: np.median(values)}
+
+
+def _labels(record, kind):
+    """Of the entries of the lists of a record: the layer, or the layer and the unit."""
+    if kind.layout is Layout.LAYER:
+        return record["layers"]
+    pairs = zip(record["layers"], record["units"], strict=True)
+    return [f"{layer}_unit{unit}" for layer, unit in pairs]
 
 
 def _write_scalars(scalars):
@@ -118,59 +150,12 @@ def _write_scalars(scalars):
             tf.summary.scalar(name, np.float32(value))
 
 
-def _numbers(record):
-    """Of a kind of somebody else's: what is a single number."""
-    return {name: v for name, v in _plain(record).items() if isinstance(v, (int, float))}
-
-
-def _plain(record):
-    return {
-        f"{record['kind']}/{name}": value
-        for name, value in record.items()
-        if name not in ("step", "kind")
-    }
-
-
-def _landscape(record):
-    bands = {"loss": record["losses"], "gradient_distance": record["gradient_distances"]}
-    group = record["kind"] + (f"_{record['direction']}" if "direction" in record else "")
-    return {
-        f"{group}/{name}_{edge}": choose(values)
-        for name, values in bands.items()
-        for edge, choose in (("lower", np.min), ("upper", np.max))
-    } | {
-        # The line in the band: the loss before the step, the middle one of the distances.
-        f"{group}/loss": record["loss"],
-        f"{group}/gradient_distance": np.median(record["gradient_distances"]),
-        f"{group}/gradient_norm": record["gradient_norm"],
-        f"{group}/smoothness": record["smoothness"],
-    }
-
-
-def _by_layer(record):
-    return {
-        f"{record['kind']}_{name}/{layer}": value
-        for name, values in record.items()
-        if name not in ("step", "kind", "layers")
-        for layer, value in zip(record["layers"], values, strict=True)
-    }
-
-
-def _activations(record):
-    names = ("mean", "variance", "mean_change", "variance_change", "mean_drift", "variance_drift")
-    return {
-        f"activations_{name}/{unit}": value
-        for name in names
-        for unit, value in zip(_units(record), record[name], strict=True)
-    }
-
-
 def _histograms(record):
     """Name -> `[bins, 3]`: left edge, right edge and count of the bins from the first to the last
     that hold anything."""
-    edges = np.array(record["edges"])
+    edges, labels = np.array(record["edges"]), _labels(record, kinds.KINDS[record["kind"]])
     found = {}
-    for unit, counts in zip(_units(record), record["histogram"], strict=True):
+    for unit, counts in zip(labels, record["histogram"], strict=True):
         filled = np.flatnonzero(counts)
         if len(filled):
             bins = slice(filled[0], filled[-1] + 1)
@@ -190,23 +175,3 @@ def _write_layout(layout):
     content = tf.constant(layout.SerializeToString())
     metadata = custom_scalar.create_summary_metadata()
     tf.summary.write(custom_scalar.CONFIG_SUMMARY_TAG, content, metadata=metadata)
-
-
-def _units(record):
-    pairs = zip(record["layers"], record["units"], strict=True)
-    return [f"{layer}_unit{unit}" for layer, unit in pairs]
-
-
-_SCALARS = {
-    "train": _plain,
-    "eval": _plain,
-    "landscape": _landscape,
-    "random_landscape": _landscape,
-    "ics": _by_layer,
-    "activations": _activations,
-    "signal_propagation": _by_layer,
-    "curvature": _plain,
-    "gradient_noise": _plain,
-    "weights": _by_layer,
-    "batch_norm_identity": _by_layer,
-}

@@ -2,11 +2,7 @@
 
 import logging
 
-import keras
-
 from bnkit import callbacks
-from bnkit.layers import BatchNorm
-from bnkit.probes.capture import parts
 
 _EVALUATION_BATCH = 500
 
@@ -38,10 +34,11 @@ def watchers(settings, model, dataset, directory, earlier, progress, stack):
 
     found = []
     for name in settings.probes:
-        if name == "batch_norm_identity" and not _has_batch_norm(model):
-            _log.info("batch_norm_identity is left out: %s has no batch norm", settings.run_id)
+        probe = callbacks.PROBES[name]
+        if not probe.applies_to(model):
+            _log.info("%s is left out: there is no such layer in %s", name, settings.run_id)
             continue
-        probe = _PROBES[name](settings, every=settings.probe_every, write=write)
+        probe = probe.from_settings(settings, every=settings.probe_every, write=write)
         probe.restore([record for record in earlier if record["kind"] in probe.kinds])
         found.append(probe)
     found.append(
@@ -55,39 +52,3 @@ def watchers(settings, model, dataset, directory, earlier, progress, stack):
         stack.callback(bar.close)
         found.append(bar)
     return found
-
-
-def _has_batch_norm(model):
-    kinds = (BatchNorm, keras.layers.BatchNormalization)
-    return any(isinstance(part, kinds) for part in parts(model))
-
-
-def _landscape(settings, **options):
-    return callbacks.Landscape(settings.step_sizes, **options)
-
-
-def _random_landscape(settings, **options):
-    return callbacks.RandomLandscape(
-        settings.step_sizes, directions=settings.directions, seed=settings.seed, **options
-    )
-
-
-def _activations(settings, **options):
-    # The same units in every run, whatever its seed.
-    return callbacks.Activations(**options)
-
-
-def _curvature(settings, **options):
-    return callbacks.Curvature(seed=settings.seed, **options)
-
-
-_PROBES = {
-    "landscape": _landscape,
-    "ics": lambda settings, **options: callbacks.InternalCovariateShift(**options),
-    "activations": _activations,
-    "random_landscape": _random_landscape,
-    "curvature": _curvature,
-    "gradient_noise": lambda settings, **options: callbacks.GradientNoise(**options),
-    "weights": lambda settings, **options: callbacks.Weights(**options),
-    "batch_norm_identity": lambda settings, **options: callbacks.BatchNormIdentity(**options),
-}

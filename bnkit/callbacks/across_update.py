@@ -1,0 +1,43 @@
+"""Probes of what the real update of a step does."""
+
+from bnkit import probes
+from bnkit.callbacks.probe import ProbeCallback
+from bnkit.probes.objective import read
+
+
+class AcrossUpdate(ProbeCallback):
+    """A probe of the weights before and after the real update of a step.
+
+    Raises:
+        ValueError: at the start of `model.fit` with an optimizer that gathers the gradients of
+            several steps, and does not move the weights at most of them.
+    """
+
+    def on_train_begin(self, logs=None):
+        optimizer = self.model.optimizer if self.trainer is None else self.trainer.optimizer
+        steps = getattr(optimizer, "gradient_accumulation_steps", None)
+        if steps:
+            raise ValueError(
+                f"{type(self).__name__} needs an optimizer that updates at every step. "
+                f"Received: gradient_accumulation_steps={steps}"
+            )
+        super().on_train_begin(logs)
+
+    def before_update(self, batch):
+        self._weights = read(self.model.trainable_variables)
+        self._state = read(self.model.non_trainable_variables)
+
+    def example(self):
+        weights = read(self.model.trainable_variables)
+        return weights, read(self.model.non_trainable_variables), weights
+
+    def after_update(self, batch):
+        names = [stage.name for stage in probes.stages(self.model)]
+        next_weights = read(self.model.trainable_variables)
+        measured = self.take(batch, self._weights, self._state, next_weights, *self.numbers())
+        self.record(layers=names, **measured)
+        self._weights = self._state = None
+
+    def numbers(self):
+        """Further arguments of `measure`."""
+        return ()
