@@ -2,27 +2,25 @@
 
 import numpy as np
 
-from bnkit.data.dataset import Samples
-
 
 class Batches:
     """Shuffled batches of a split, any step of which can be asked for at any time.
 
-    The batch of a step is a function of the seed and the step alone, so a resumed run continues
-    with the very batches that it would have seen, and no state has to be saved. Every epoch uses
+    The batch of a step is a function of the seed and the step alone, so a resumed run sees the
+    same batches as one that was not interrupted, and no state has to be saved. Every epoch uses
     a new permutation; the samples left over at its end, fewer than a batch, are dropped. A batch of
     all samples is in their own order at every step.
 
     Args:
-        split: where the samples come from.
-        batch_size: samples in a batch, 1 to `len(split)`.
-        seed: non-negative integer.
+        split: Where the samples come from.
+        batch_size: Samples in a batch, 1 to `len(split)`.
+        seed: Non-negative integer.
 
     Raises:
-        ValueError: if `batch_size` or `seed` is out of range.
+        ValueError: If `batch_size` or `seed` is out of range.
     """
 
-    def __init__(self, split: Samples, batch_size: int, seed: int):
+    def __init__(self, split, batch_size, seed):
         if not 1 <= batch_size <= len(split):
             raise ValueError(
                 f"batch_size must lie in 1 to {len(split)}, the number of samples in the split. "
@@ -36,7 +34,7 @@ class Batches:
         self.steps_per_epoch = len(split) // batch_size
         self._epoch, self._permutation = 0, self._permute(0)
 
-    def indices(self, step: int) -> np.ndarray:
+    def indices(self, step):
         """The positions in the split, `[batch_size]`, of the samples used at a step >= 0."""
         if step < 0:
             raise ValueError(f"step must not be negative. Received: step={step}")
@@ -45,7 +43,7 @@ class Batches:
             self._epoch, self._permutation = epoch, self._permute(epoch)
         return self._permutation[position * self.batch_size :][: self.batch_size]
 
-    def stack(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    def stack(self, start, stop):
         """The batches of the steps `start <= step < stop`, in memory.
 
         Returns:
@@ -68,10 +66,10 @@ class Batches:
             stacks.append(stack.reshape(*batches, *array.shape[1:]))
         return tuple(stacks)
 
-    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+    def _arrays(self):
         return self.split.x, self.split.y
 
-    def _permute(self, epoch: int) -> np.ndarray:
+    def _permute(self, epoch):
         if self.batch_size == len(self.split):
             return np.arange(len(self.split))
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.split))

@@ -1,72 +1,92 @@
-"""Data sets on disk: built once, memory-mapped ever after.
+"""Data sets on disk: built once, memory-mapped and verified ever after.
 
 A finished set is a directory that holds four arrays and `dataset.json`. Memory-mapping means
-that a set may be larger than memory, that parallel runs share its pages, and that opening it
-takes no time.
+that a set may be larger than memory, and that parallel runs share its pages. Opening a set reads
+all of it once, to compare its bytes with its fingerprint: SHA-256 takes 0.04 s for the 66 MB of
+the glyphs on a processor with SHA instructions, about five times as long without.
 """
 
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from bnkit.data.dataset import DataError, Dataset, Split, make_dataset
+from bnkit.data.dataset import DataError, Dataset, Split, fingerprint, make_dataset
+
+_log = logging.getLogger(__name__)
 
 
-def cache_root() -> Path:
+class _Damaged(DataError):
+    """A cached set with a file that is missing, or is not what was written."""
+
+
+def cache_root():
     """`$BNKIT_CACHE_DIR`, else `$XDG_CACHE_HOME/bnkit`, else `~/.cache/bnkit`."""
     if own := os.environ.get("BNKIT_CACHE_DIR"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bnkit"
 
 
-def cached(key: Mapping[str, object], build: Callable[[Path], int]) -> Dataset:
+def cached(key, build):
     """Returns the data set that belongs to a key, building it if it is not on disk.
 
+    Several processes may ask for the same set at once: one builds it, the others wait for it.
+
     Args:
-        key: everything that the content depends on, as JSON values; `key["name"]` names the set.
-        build: called as `build(directory)` when the set is missing or damaged; makes its splits
+        key: Everything that the content depends on, as JSON values; `key["name"]` names the set.
+        build: Called as `build(directory)` when the set is missing or damaged; makes its splits
             `"train"` and `"test"` with `empty_split(directory, ...)`, fills them, and returns
             the number of classes. If it raises, nothing is left behind.
 
     Raises:
-        DataError: if the set has to be built and the cache directory cannot be written.
+        DataError: If the cache directory cannot be read, or cannot be written to build the set.
     """
     name = str(key["name"])
     text = json.dumps(key, sort_keys=True)
     readable = re.sub(r"[^\w.]+", "-", name)
     directory = cache_root() / f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    if (dataset := _open(name, directory)) is not None:
-        return dataset
-    _make_writable(directory.parent)
-    with FileLock(f"{directory}.lock"):
-        # Another process may have built it while this one waited for the lock.
-        if (dataset := _open(name, directory)) is not None:
-            return dataset
-        unfinished = Path(f"{directory}.unfinished")
-        # Under the lock nobody else writes here: what is found is left from a killed process.
+    with _explained(directory.parent):
+        # Without the lock, which cannot be taken in a read-only cache.
+        with contextlib.suppress(_Damaged):
+            return _open(name, directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{directory}.lock"):
+            return _open_or_build(key, build, directory)
+
+
+def _open_or_build(key, build, directory):
+    """The set, under the lock; another process may have built it during the wait for that."""
+    name = str(key["name"])
+    try:
+        return _open(name, directory)
+    except _Damaged as damage:
+        if os.path.lexists(directory):
+            _log.warning("%s; it is built again", damage)
+    unfinished = Path(f"{directory}.unfinished")
+    # Nobody else writes here: what is found is left from a killed process.
+    _remove(unfinished)
+    unfinished.mkdir()
+    try:
+        _build(key, build, unfinished)
+        _remove(directory)
+        unfinished.rename(directory)
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        try:
-            _build(key, build, unfinished)
-            shutil.rmtree(directory, ignore_errors=True)
-            unfinished.rename(directory)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    return _read(name, directory)
+    return _open(name, directory)
 
 
-def empty_split(directory: Path, split: str, size: int, image_shape: tuple[int, ...]) -> Split:
+def empty_split(directory, split, size, image_shape):
     """Makes the arrays of a split as writable, memory-mapped files, to be filled in place.
 
     Raises:
-        DataError: if the disk has no room for them.
+        DataError: If the disk has no room for them.
     """
     # Files are sparse until filled; running out of disk then would kill the process (SIGBUS).
     needed, free = size * int(np.prod(image_shape)), shutil.disk_usage(directory).free
@@ -83,11 +103,10 @@ def empty_split(directory: Path, split: str, size: int, image_shape: tuple[int, 
     )
 
 
-def _build(key: Mapping[str, object], build: Callable[[Path], int], directory: Path) -> None:
+def _build(key, build, directory):
     classes = build(directory)
-    dataset = make_dataset(
-        str(key["name"]), _open_split(directory, "train"), _open_split(directory, "test"), classes
-    )
+    train, test = _open_split(directory, "train"), _open_split(directory, "test")
+    dataset = make_dataset(str(key["name"]), train, test, classes)
     facts = {
         "key": key,
         "classes": dataset.classes,
@@ -95,23 +114,41 @@ def _build(key: Mapping[str, object], build: Callable[[Path], int], directory: P
         "mean": dataset.mean,
         "deviation": dataset.deviation,
     }
+    facts["checksum"] = _checksum(facts)
     (directory / "dataset.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def _open(name: str, directory: Path) -> Dataset | None:
-    """The data set in a directory, or None if there is none or it is damaged."""
+def _open(name, directory):
     try:
         return _read(name, directory)
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
-        return None
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise _damage(name, directory, error) from error
+    except OSError:
+        # No permission, too many open files: says nothing against the data.
+        raise
+    except Exception as error:  # NumPy and JSON raise many kinds for bytes that make no sense.
+        raise _damage(name, directory, error) from error
 
 
-def _read(name: str, directory: Path) -> Dataset:
+def _damage(name, directory, error):
+    reason = f"{type(error).__name__}: {error}"
+    return _Damaged(f"The cached data set {name!r} in {directory} is damaged ({reason})")
+
+
+def _read(name, directory):
     facts = json.loads((directory / "dataset.json").read_text())
+    # Earlier versions wrote no checksum of the facts.
+    checksum = facts.pop("checksum", None)
+    if checksum not in (None, _checksum(facts)):
+        raise ValueError(f"dataset.json must have checksum {_checksum(facts)}, not {checksum}")
+    train, test = _open_split(directory, "train"), _open_split(directory, "test")
+    found = fingerprint(train, test)
+    if found != facts["fingerprint"]:
+        raise ValueError(f"the arrays must have fingerprint {facts['fingerprint']}, not {found}")
     return Dataset(
         name=name,
-        train=_open_split(directory, "train"),
-        test=_open_split(directory, "test"),
+        train=train,
+        test=test,
         classes=facts["classes"],
         fingerprint=facts["fingerprint"],
         mean=tuple(facts["mean"]),
@@ -119,21 +156,33 @@ def _read(name: str, directory: Path) -> Dataset:
     )
 
 
-def _open_split(directory: Path, split: str) -> Split:
+def _checksum(facts):
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _open_split(directory, split):
+    # Unlike `np.load`, which also reads archives and leaves damaged ones open.
+    read = np.lib.format.open_memmap
     return Split(
-        x=np.load(directory / f"{split}_x.npy", mmap_mode="r"),
-        y=np.load(directory / f"{split}_y.npy", mmap_mode="r"),
+        x=read(directory / f"{split}_x.npy", "r"), y=read(directory / f"{split}_y.npy", "r")
     )
 
 
-def _make_writable(root: Path) -> None:
+def _remove(path):
+    """Removes whatever is at a path; of a link, only the link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _explained(root):
+    """Turns what the system says against reading or writing into what to do about it."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        writable, reason = os.access(root, os.W_OK | os.X_OK), "no permission to write there"
+        yield
     except OSError as error:
-        writable, reason = False, error.strerror
-    if not writable:
         raise DataError(
-            f"The data cache directory {root} cannot be written; set BNKIT_CACHE_DIR to a "
-            f"directory that can. Received: {reason}"
-        )
+            f"The data cache directory {root} cannot be read or written; set BNKIT_CACHE_DIR to a "
+            f"directory that can. Received: {type(error).__name__}: {error}"
+        ) from error

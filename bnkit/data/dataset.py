@@ -1,7 +1,6 @@
 """What every data set is: two splits of labelled uint8 images, and their statistics."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ class Samples:
     x: np.ndarray
     y: np.ndarray
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self.y)
 
 
@@ -30,11 +29,11 @@ class Split(Samples):
     """Labelled images.
 
     Attributes:
-        x: images, uint8, `[n, height, width, channels]`.
-        y: labels, int32, `[n]`.
+        x: Images, uint8, `[n, height, width, channels]`.
+        y: Labels, int32, `[n]`.
 
     Raises:
-        DataError: if a shape or a type differs from these, or if there are no images.
+        DataError: If a shape or a type differs from these, or if there are no images.
     """
 
     def __post_init__(self):
@@ -55,15 +54,15 @@ class Dataset:
     """A training and a test split, with what identifies and standardises them.
 
     Attributes:
-        name: the name it was loaded by.
-        train, test: the splits; images of both have the same shape.
-        classes: number of classes; labels are 0 to `classes - 1`.
+        name: The name it was loaded by.
+        train, test: The splits; images of both have the same shape.
+        classes: Number of classes; labels are 0 to `classes - 1`.
         fingerprint: 16 hex digits over shape, type and bytes of all four arrays.
-        mean, deviation: one number per channel on the scale 0 to 255, of the training split.
+        mean, deviation: One number per channel on the scale 0 to 255, of the training split.
             The deviation of a constant channel is given as 1.
 
     Raises:
-        DataError: if the splits' image shapes differ, or a label is out of range.
+        DataError: If the splits' image shapes differ, or a label is out of range.
     """
 
     name: str
@@ -96,7 +95,7 @@ class Dataset:
                 )
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
+    def input_shape(self):
         """Height, width and channels of one image."""
         return self.train.x.shape[1:]
 
@@ -112,13 +111,13 @@ class Dataset:
         return (tf.cast(x, tf.float32) - mean) / deviation
 
 
-def make_dataset(name: str, train: Split, test: Split, classes: int) -> Dataset:
+def make_dataset(name, train, test, classes):
     """Measures two splits, reading each array once, and puts them together as a `Dataset`."""
     mean, deviation = _channel_statistics(train.x)
     return Dataset(name, train, test, classes, fingerprint(train, test), mean, deviation)
 
 
-def _channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _channel_statistics(images):
     # 256 integer counts per channel say everything, exactly, however many pixels there are.
     values = np.arange(256, dtype=np.float64)
     counts = np.zeros([images.shape[-1], 256], np.int64)
@@ -134,7 +133,7 @@ def _channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[fl
     return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
-def fingerprint(train: Samples, test: Samples) -> str:
+def fingerprint(train, test):
     """16 hex digits over shape, type and bytes of all four arrays."""
     digest = hashlib.sha256()
     for array in (train.x, train.y, test.x, test.y):
@@ -144,6 +143,6 @@ def fingerprint(train: Samples, test: Samples) -> str:
     return digest.hexdigest()[:16]
 
 
-def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+def _chunks(array):
     for start in range(0, len(array), _CHUNK):
         yield array[start : start + _CHUNK]

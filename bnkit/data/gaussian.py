@@ -23,7 +23,7 @@ class Regression:
     classes = None
 
     @property
-    def input_shape(self) -> tuple[int]:
+    def input_shape(self):
         """`(dim,)`."""
         return self.train.x.shape[1:]
 
@@ -32,14 +32,14 @@ class Regression:
         return x
 
 
-def load_gaussian(samples: int, dim: int, seed: int) -> Regression:
+def load_gaussian(samples, dim, seed):
     """Draws x and A with independent standard Gaussian entries; y is A x (paper, Fig 5).
 
     Args:
-        samples: number of training samples, all of which make a batch in the study; as many test
+        samples: Number of training samples, all of which make a batch in the study; as many test
             samples share their A.
-        dim: length of x and of y.
-        seed: another seed gives other samples and another A.
+        dim: Length of x and of y.
+        seed: Another seed gives other samples and another A.
     """
     generator = np.random.default_rng(seed)
     matrix = generator.standard_normal([dim, dim])

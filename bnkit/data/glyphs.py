@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from bnkit.data.cache import cached, empty_split
-from bnkit.data.dataset import DataError, Dataset
+from bnkit.data.dataset import DataError
 
 IMAGE_SHAPE = (32, 32, 3)
 CLASSES = 10
@@ -37,18 +37,16 @@ _CHUNK = 500
 _CANVAS = 64
 
 
-def load_glyphs(
-    *, train_size: int = 20_000, test_size: int = 2_000, seed: int = 0, progress: bool = True
-) -> Dataset:
+def load_glyphs(*, train_size=20_000, test_size=2_000, seed=0, progress=True):
     """Loads the glyphs, rendering them first if the cache does not hold them.
 
     Args:
-        train_size, test_size: number of images, at least one per class; classes are balanced.
-        seed: non-negative integer; it determines every pixel of both splits.
-        progress: whether rendering shows a progress bar on stderr.
+        train_size, test_size: Number of images, at least one per class; classes are balanced.
+        seed: Non-negative integer; it determines every pixel of both splits.
+        progress: Whether rendering shows a progress bar on stderr.
 
     Raises:
-        DataError: if a size or the seed is out of range.
+        DataError: If a size or the seed is out of range.
     """
     if min(train_size, test_size) < CLASSES:
         raise DataError(
@@ -58,7 +56,7 @@ def load_glyphs(
     if seed < 0:
         raise DataError(f"seed must not be negative. Received: seed={seed}")
 
-    def build(directory: Path) -> int:
+    def build(directory):
         total = train_size + test_size
         with tqdm(
             total=total, desc="rendering glyphs", unit="img", disable=None if progress else True
@@ -85,7 +83,7 @@ def load_glyphs(
     return cached(key, build)
 
 
-def render(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def render(labels, generator):
     """Draws one image per label, 0 to 9.
 
     Returns:
@@ -103,7 +101,7 @@ def render(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarr
     return np.clip(np.rint(images, out=images), 0, 255).astype(np.uint8), masks
 
 
-def _backgrounds(count: int, generator: np.random.Generator) -> np.ndarray:
+def _backgrounds(count, generator):
     """Smooth colours, 0 to 115: bilinear between nine random ones around an image's own."""
     colour = generator.uniform(15, 100, [count, 1, 1, 3])
     grid = (colour + generator.uniform(-15, 15, [count, 3, 3, 3])).astype(np.float32)
@@ -112,7 +110,7 @@ def _backgrounds(count: int, generator: np.random.Generator) -> np.ndarray:
     return np.einsum("yi,xj,nijc->nyxc", weights, weights, grid, optimize=True)
 
 
-def _masks(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _masks(labels, generator):
     count = len(labels)
     fonts = generator.integers(len(FONTS), size=count)
     sizes = generator.integers(20, 34, size=count, endpoint=True)
@@ -133,7 +131,7 @@ def _masks(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return masks[..., None].astype(np.float32) / 255
 
 
-def _affine(slant: float, angle: float, shift: np.ndarray) -> tuple[float, ...]:
+def _affine(slant, angle, shift):
     """Where an image's pixel comes from on the canvas, `(a, b, c, d, e, f)` as Pillow wants it.
 
     Around the centres: undo the shift, then the rotation, then the slant.
@@ -146,7 +144,7 @@ def _affine(slant: float, angle: float, shift: np.ndarray) -> tuple[float, ...]:
 
 
 @functools.cache
-def _glyph(font: str, size: int, digit: int) -> Image.Image:
+def _glyph(font, size, digit):
     """A digit, white on black, in the middle of the canvas."""
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
     # The basic layout is always compiled in: pixels then do not depend on optional libraries.

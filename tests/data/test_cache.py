@@ -1,5 +1,10 @@
+"""Built once, verified at each opening, and built again if a single byte is wrong."""
+
+import errno
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -34,9 +39,8 @@ class Build:
         return 2
 
 
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("BNKIT_CACHE_DIR", str(tmp_path / "cache"))
+@pytest.fixture
+def root(tmp_path):
     return tmp_path / "cache"
 
 
@@ -103,21 +107,136 @@ def test_invalid_content_is_refused(root):
     assert finished(root) == []
 
 
+def replace_by_a_directory(file):
+    file.unlink()
+    file.mkdir()
+
+
+def replace_by_a_dangling_link(file):
+    file.unlink()
+    file.symlink_to(file.parent / "elsewhere")
+
+
+DAMAGES = {
+    "missing": Path.unlink,
+    "empty": lambda file: file.write_bytes(b""),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-5]),
+    "a list": lambda file: file.write_bytes(b"[]"),
+    "a zip file": lambda file: file.write_bytes(b"PK\x03\x04" + file.read_bytes()[4:]),
+    "a directory": replace_by_a_directory,
+    "a link": replace_by_a_dangling_link,
+}
+
+
 @pytest.mark.parametrize("name", ["dataset.json", "train_x.npy", "train_y.npy", "test_y.npy"])
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "overwritten"])
-def test_a_damaged_set_is_rebuilt(root, name, damage):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_set_is_rebuilt_with_a_word(root, name, damage, caplog):
     build = Build()
     fingerprint = cached(KEY, build).fingerprint
     (directory,) = finished(root)
-    file = directory / name
-    content = file.read_bytes()
-    file.unlink()
-    if damage != "missing":
-        file.write_bytes({"empty": b"", "cut": content[:-5], "overwritten": b"[]"}[damage])
+    DAMAGES[damage](directory / name)
+    assert caplog.messages == []
     assert cached(KEY, build).fingerprint == fingerprint
     assert build.calls == 2
+    (message,) = caplog.messages
+    assert message.startswith(f"The cached data set 'toy/set:1.0' in {directory} is damaged (")
+    assert message.endswith("); it is built again")
     cached(KEY, build)
     assert build.calls == 2
+
+
+def contents(dataset):
+    arrays = (dataset.train.x, dataset.train.y, dataset.test.x, dataset.test.y)
+    facts = (dataset.classes, dataset.fingerprint, dataset.mean, dataset.deviation)
+    return [(array.shape, array.dtype.str, array.tobytes()) for array in arrays], facts
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "train_x.npy", "train_y.npy", "test_x.npy"])
+def test_no_changed_byte_passes(root, name):
+    """Every byte of a file in turn: either the set is built again, or the byte said nothing, such
+    as a space in NumPy's header or the 17th digit of a mean."""
+    build = Build()
+    expected = contents(cached(KEY, build))
+    (directory,) = finished(root)
+    file = directory / name
+    original = file.read_bytes()
+    silent = []
+    for position in range(len(original)):
+        changed = bytearray(original)
+        changed[position] ^= 1
+        file.write_bytes(changed)
+        calls = build.calls
+        assert contents(cached(KEY, build)) == expected
+        if build.calls == calls:
+            silent.append(position)
+    # A header of 128 bytes, then the values; "checksum" itself has 8 letters.
+    if name.endswith(".npy"):
+        assert all(position < 128 for position in silent)
+    else:
+        assert len(silent) < 8 + 10
+
+
+def test_a_changed_statistic_does_not_pass(root):
+    build = Build()
+    mean = cached(KEY, build).mean
+    (directory,) = finished(root)
+    facts = json.loads((directory / "dataset.json").read_text())
+    facts["mean"][0] += 1.0
+    (directory / "dataset.json").write_text(json.dumps(facts))
+    assert cached(KEY, build).mean == mean
+    assert build.calls == 2
+
+
+def test_sets_of_earlier_versions_are_read_and_their_arrays_verified(root):
+    build = Build()
+    expected = contents(cached(KEY, build))
+    (directory,) = finished(root)
+    facts = json.loads((directory / "dataset.json").read_text())
+    del facts["checksum"]
+    (directory / "dataset.json").write_text(json.dumps(facts))
+    assert contents(cached(KEY, build)) == expected
+    assert build.calls == 1
+    content = bytearray((directory / "test_x.npy").read_bytes())
+    content[-1] ^= 128
+    (directory / "test_x.npy").write_bytes(content)
+    assert contents(cached(KEY, build)) == expected
+    assert build.calls == 2
+
+
+@pytest.mark.parametrize("replacement", ["file", "link"])
+def test_something_else_in_the_place_of_a_set(root, replacement, tmp_path):
+    build = Build()
+    fingerprint = cached(KEY, build).fingerprint
+    (directory,) = finished(root)
+    shutil.rmtree(directory)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    directory.touch() if replacement == "file" else directory.symlink_to(elsewhere)
+    assert cached(KEY, build).fingerprint == fingerprint
+    assert not directory.is_symlink()
+    assert (elsewhere / "mine").exists()
+
+
+def test_an_error_that_is_not_damage_removes_nothing(root, monkeypatch):
+    build = Build()
+    cached(KEY, build)
+
+    def fails(*args, **kwargs):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.lib.format, "open_memmap", fails)
+        with pytest.raises(DataError, match=f"{root} cannot be read.*Received: .*Too many open"):
+            cached(KEY, build)
+    cached(KEY, build)
+    assert build.calls == 1
+
+
+def test_a_set_that_cannot_be_read_back_is_an_error(root, monkeypatch):
+    monkeypatch.setattr("bnkit.data.cache._checksum", lambda facts: str(time.monotonic_ns()))
+    with pytest.raises(DataError, match=r"damaged .*dataset.json must have checksum"):
+        cached(KEY, Build())
 
 
 def test_threads_at_once_build_once():
@@ -135,22 +254,45 @@ def test_threads_at_once_build_once():
     assert len(set(fingerprints)) == 1
 
 
-def test_processes_at_once_build_once(tmp_path):
+def start(seconds):
+    """A process that asks for the set, and says its fingerprint and how often it built it."""
     program = (
         "import sys, test_cache as t\n"
-        "build = t.Build(seconds=0.5)\n"
+        f"build = t.Build(seconds={seconds})\n"
         "print(t.cached(t.KEY, build).fingerprint, build.calls)\n"
     )
     folders = (str(Path(__file__).parents[2]), str(Path(__file__).parent))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     command = [sys.executable, "-c", program]
-    processes = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    answers = [process.communicate(timeout=30)[0].split() for process in processes]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("before", ["nothing", "a damaged set"])
+def test_processes_at_once_build_once(root, before):
+    if before != "nothing":
+        cached(KEY, Build())
+        (directory,) = finished(root)
+        DAMAGES["cut"](directory / "train_x.npy")
+    processes = [start(seconds=0.5) for _ in range(2)]
+    answers = [process.communicate(timeout=60)[0].split() for process in processes]
     assert answers[0][0] == answers[1][0]
     assert sorted(calls for _, calls in answers) == ["0", "1"]
+    assert len(finished(root)) == 1
+
+
+def test_a_process_goes_on_where_the_one_that_built_is_killed(root):
+    killed = start(seconds=600)
+    deadline = time.monotonic() + 60
+    while not list(root.glob("*.unfinished")):
+        assert killed.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    waiting = start(seconds=0)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=60)
+    fingerprint, calls = waiting.communicate(timeout=60)[0].split()
+    assert calls == "1"
+    assert cached(KEY, Build()).fingerprint == fingerprint
+    assert list(root.glob("*.unfinished")) == []
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):
@@ -163,15 +305,25 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     assert cache_root() == tmp_path / "home" / ".cache" / "bnkit"
 
 
-def test_unwritable_directory_is_named(root, monkeypatch):
+def test_unwritable_directory_is_named(root):
     root.write_text("a file, where the directory should be")
-    with pytest.raises(DataError, match=f"{root} cannot be written; set BNKIT_CACHE_DIR"):
+    with pytest.raises(DataError, match=f"{root} cannot be read or written; set BNKIT_CACHE_DIR"):
         cached(KEY, Build())
-    root.unlink()
-    # The test may run as a user who may write anywhere, so the answer is given for the system.
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(DataError, match=f"{root} cannot be written.* Received: no permission"):
-        cached(KEY, Build())
+
+
+def test_a_lock_that_cannot_be_taken(root):
+    cached(KEY, Build())
+    (lock,) = root.glob("*.lock")
+    (directory,) = finished(root)
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    # A set that is there and sound needs no lock.
+    build = Build()
+    cached(KEY, build)
+    shutil.rmtree(directory)
+    with pytest.raises(DataError, match=f"{root} cannot be read or written.* Received: IsADir"):
+        cached(KEY, build)
+    assert build.calls == 0
 
 
 def test_a_full_disk_is_noticed_before_writing(monkeypatch):
