@@ -28,7 +28,8 @@ def load(name, *, data_dir=None, train_split=None, test_split=None, progress=Tru
 
     Raises:
         DataError: If the set is unknown, absent and not downloadable, or not labelled images; if
-            a split expression is invalid, training and test examples overlap, or no split serves.
+            a split expression is invalid, training and test examples overlap, or no split is
+            suitable.
     """
     if name != "glyphs":
         return load_images(

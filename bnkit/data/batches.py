@@ -4,12 +4,12 @@ import numpy as np
 
 
 class Batches:
-    """Shuffled batches of a split, any step of which can be asked for at any time.
+    """Shuffled batches of a split; the batch of any step can be asked for at any time.
 
     The batch of a step is a function of the seed and the step alone, so a resumed run sees the
     same batches as one that was not interrupted, and no state has to be saved. Every epoch uses
-    a new permutation; the samples left over at its end, fewer than a batch, are dropped. A batch of
-    all samples is in their own order at every step.
+    a new permutation; samples left over at its end, fewer than a batch, are dropped. If a batch
+    holds all samples, they stay in their own order at every step.
 
     Args:
         split: Where the samples come from.

@@ -9,7 +9,7 @@ from bnkit.data.dataset import Samples, fingerprint
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """What a `Dataset` of images is for classification, for float32 arrays `[n, dim]`.
+    """The counterpart of `Dataset` for regression: inputs and targets are float32, `[n, dim]`.
 
     Attributes:
         name, train, test, fingerprint: As in `Dataset`.
@@ -36,10 +36,10 @@ def load_gaussian(samples, dim, seed):
     """Draws x and A with independent standard Gaussian entries; y is A x (paper, Fig 5).
 
     Args:
-        samples: Number of training samples, all of which make a batch in the study; as many test
-            samples share their A.
+        samples: Number of training samples, and of test samples, which have the same A. In the
+            study every batch consists of all training samples.
         dim: Length of x and of y.
-        seed: Another seed gives other samples and another A.
+        seed: Determines the samples and A.
     """
     generator = np.random.default_rng(seed)
     matrix = generator.standard_normal([dim, dim])

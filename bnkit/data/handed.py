@@ -1,4 +1,4 @@
-"""What people hand over as a batch: arrays or tensors, or a data set whose first batch is meant."""
+"""What users hand over as a batch: arrays, tensors, or a data set whose first batch is used."""
 
 from collections.abc import Iterator
 
@@ -10,21 +10,23 @@ _VALID = (
 
 
 def as_batch(batch):
-    """The one batch that is meant, as tensors, in the types in which `model.fit` would pass it on.
+    """Returns a batch as tensors, of the types that a model gets from `model.fit`.
 
     Args:
         batch: `(x, y)` or `(x, y, sample_weight)`, each an array, a tensor, or nested lists and
             dicts of them for several inputs or outputs. Or a `tf.data.Dataset` of batches, which
-            may repeat for ever, or a `keras.utils.PyDataset`: the first batch of either is used.
-            Keras casts floating arrays to `keras.config.floatx()`, but nothing out of a data set.
+            may repeat without end, or a `keras.utils.PyDataset`: its first batch is used. As in
+            `model.fit`, floating-point arrays are cast to `keras.config.floatx()`, and what data
+            sets yield is not.
 
     Returns:
-        `(x, y, sample_weight)` of tensors, nested as they came; `sample_weight` is None if none
+        `(x, y, sample_weight)`, tensors nested in the same way; `sample_weight` is None if none
         was given.
 
     Raises:
-        ValueError: If it is anything else, is empty, or its parts differ in length. A generator
-            or an iterator is refused: the batch taken from it would be missing in training.
+        ValueError: If `batch` is anything else or empty, or its parts differ in length.
+            Generators and iterators are refused: a batch taken from them would be missing in
+            training.
     """
     import tensorflow as tf
 
@@ -44,7 +46,7 @@ def as_batch(batch):
 
 
 def _first(batch):
-    """The batch itself, or the first of a data set; and whether Keras would cast its arrays."""
+    """The batch itself or the first of a data set, and whether `model.fit` would cast it."""
     import keras
     import tensorflow as tf
 
@@ -84,7 +86,7 @@ def _tensor(name, leaf, cast):
 
 
 def _check_lengths(tensors):
-    """All parts have the same number of rows, at least one."""
+    """Checks that all parts have the same number of rows, at least one."""
     import tensorflow as tf
 
     shapes = {

@@ -29,7 +29,7 @@ def load_images(
 
     Raises:
         DataError: If the set is unknown, absent and not downloadable, or not labelled images; if
-            a split expression is invalid, or no split serves.
+            a split expression is invalid, or none is suitable.
     """
     if image_size < 1:
         raise DataError(f"image_size must be at least 1 pixel. Received: image_size={image_size}")
@@ -47,7 +47,7 @@ def load_images(
         with tqdm(
             total=total, desc=f"decoding {name}", unit="img", disable=None if progress else True
         ) as bar:
-            # The test split first: it is the smaller, and the more likely to lack labels.
+            # The test split first: it is smaller, and more likely to lack labels.
             for role in ("test", "train"):
                 examples = _decoded(builder, selected[role], image_key, label_key, shape, resized)
                 arrays, filled = empty_split(directory, role, selected[role].size, shape), 0
@@ -64,7 +64,7 @@ def load_images(
 
 
 def _key(name, builder, selected, shape):
-    """What the content depends on, in the form of earlier versions, whose caches stay valid."""
+    """What the content depends on. Caches of earlier versions, with default splits, stay valid."""
     train, test = selected["train"], selected["test"]
     key = {
         "name": name,
@@ -73,7 +73,7 @@ def _key(name, builder, selected, shape):
         "splits": {train.expression: train.size, test.expression: test.size},
         "image_shape": shape,
     }
-    # The names alone do not say which is which, unless one is `train`, the only one earlier.
+    # `splits` does not say which is which, unless the training split is `train`, as it once was.
     return key if train.expression == "train" else key | {"train_split": train.expression}
 
 

@@ -8,23 +8,23 @@ from typing import NamedTuple
 from bnkit.data import builders
 from bnkit.data.dataset import DataError
 
-# What sets call the examples held back, the best first.
+# What sets call the examples that are held back from training; the first with labels is taken.
 _HELD_BACK = ("test", "validation", "val", "valid")
-# TFDS shuffles examples when it writes them, so that this many say whether a split has labels.
+# TFDS shuffles examples when it writes them, so this many tell whether a split has labels.
 _LOOKED_AT = 1000
 
 _log = logging.getLogger(__name__)
 
 
 class Range(NamedTuple):
-    """The examples `start <= position < stop` of a split of the set, in the order on disk."""
+    """The examples `start <= position < stop` of a split of the set, in TFDS's order."""
 
     split: str
     start: int
     stop: int
 
     def shared(self, other):
-        """The range that is in both, None if there is none."""
+        """The range of the examples in both, None if there are none."""
         start, stop = max(self.start, other.start), min(self.stop, other.stop)
         return (
             Range(self.split, start, stop) if self.split == other.split and start < stop else None
@@ -39,10 +39,10 @@ class Selection:
     """Examples of a TFDS set.
 
     Attributes:
-        expression: The TFDS expression that reads them; the same for the same examples, however
-            they were asked for.
-        size: How many they are.
-        ranges: Where they are, a tuple of `Range`.
+        expression: The TFDS expression that reads them, in one form: `train[:80%]` and
+            `train[:800]` of 1,000 examples are both `train[0:800]`.
+        size: Number of examples.
+        ranges: The same as a tuple of `Range`.
     """
 
     expression: str
@@ -57,15 +57,15 @@ def select(builder, image_key, label_key, train_split=None, test_split=None):
         builder: A prepared TFDS builder.
         image_key, label_key: The names of the image and of the label in an example.
         train_split, test_split: TFDS split expressions. By default `train`, and the first of
-            `test`, `validation`, `val` and `valid` that is there and has labels: TFDS writes -1
-            for a label that is not known. If that is not `test`, a log message says so.
+            `test`, `validation`, `val` and `valid` that exists and has labels (-1 stands for an
+            unknown label). A log message says so where it is not `test`.
 
     Returns:
         `{"train": Selection, "test": Selection}`.
 
     Raises:
-        DataError: If an expression is invalid or selects nothing, if no split serves, or if
-            training and test examples overlap.
+        DataError: If an expression is invalid or selects nothing, if there is no suitable
+            split, or if training and test examples overlap.
     """
     train = _selection(builder, "--train_split", train_split or _default_train(builder))
     test = _selection(
@@ -112,7 +112,7 @@ def _selection(builder, flag, expression):
 
 def _default_train(builder):
     if "train" not in _filled(builder):
-        raise _none_serves(builder, "no split 'train'", _listed(builder))
+        raise _unsuitable(builder, "no split 'train'", _listed(builder))
     return "train"
 
 
@@ -125,7 +125,7 @@ def _default_test(builder, image_key, label_key):
             _say_what_is_taken(builder, split, unlabelled)
             return split
         unlabelled.append(split)
-    raise _none_serves(
+    raise _unsuitable(
         builder,
         f"no split {' or '.join(map(repr, _HELD_BACK))} with labels",
         _listed(builder, unlabelled),
@@ -152,7 +152,7 @@ def _has_labels(builder, split, image_key, label_key):
     return any((labels >= 0).any() for labels in batches)
 
 
-def _none_serves(builder, problem, listed):
+def _unsuitable(builder, problem, listed):
     return DataError(
         f"The data set {builder.info.full_name!r} in {builder.data_path} has {problem}. "
         f"{_advice(builder)} Received: splits {listed}"

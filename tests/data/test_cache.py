@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,24 +106,14 @@ def test_invalid_content_is_refused(root):
     assert finished(root) == []
 
 
-def replace_by_a_directory(file):
-    file.unlink()
-    file.mkdir()
-
-
-def replace_by_a_dangling_link(file):
-    file.unlink()
-    file.symlink_to(file.parent / "elsewhere")
-
-
 DAMAGES = {
     "missing": Path.unlink,
     "empty": lambda file: file.write_bytes(b""),
     "cut": lambda file: file.write_bytes(file.read_bytes()[:-5]),
     "a list": lambda file: file.write_bytes(b"[]"),
     "a zip file": lambda file: file.write_bytes(b"PK\x03\x04" + file.read_bytes()[4:]),
-    "a directory": replace_by_a_directory,
-    "a link": replace_by_a_dangling_link,
+    "a directory": lambda file: (file.unlink(), file.mkdir()),
+    "a dangling link": lambda file: (file.unlink(), file.symlink_to("elsewhere")),
 }
 
 
@@ -169,22 +158,11 @@ def test_no_changed_byte_passes(root, name):
         assert contents(cached(KEY, build)) == expected
         if build.calls == calls:
             silent.append(position)
-    # A header of 128 bytes, then the values; "checksum" itself has 8 letters.
     if name.endswith(".npy"):
-        assert all(position < 128 for position in silent)
+        assert all(position < 128 for position in silent)  # The header's own length.
     else:
-        assert len(silent) < 8 + 10
-
-
-def test_a_changed_statistic_does_not_pass(root):
-    build = Build()
-    mean = cached(KEY, build).mean
-    (directory,) = finished(root)
-    facts = json.loads((directory / "dataset.json").read_text())
-    facts["mean"][0] += 1.0
-    (directory / "dataset.json").write_text(json.dumps(facts))
-    assert cached(KEY, build).mean == mean
-    assert build.calls == 2
+        # The letters of "checksum", and a few last digits of the statistics.
+        assert len(silent) < len("checksum") + 10
 
 
 def test_sets_of_earlier_versions_are_read_and_their_arrays_verified(root):
@@ -203,19 +181,18 @@ def test_sets_of_earlier_versions_are_read_and_their_arrays_verified(root):
     assert build.calls == 2
 
 
-@pytest.mark.parametrize("replacement", ["file", "link"])
-def test_something_else_in_the_place_of_a_set(root, replacement, tmp_path):
+@pytest.mark.parametrize("replacement", [Path.touch, lambda path: path.symlink_to("../mine")])
+def test_something_else_in_the_place_of_a_set(root, replacement):
     build = Build()
     fingerprint = cached(KEY, build).fingerprint
     (directory,) = finished(root)
     shutil.rmtree(directory)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "mine").touch()
-    directory.touch() if replacement == "file" else directory.symlink_to(elsewhere)
+    (root.parent / "mine").mkdir()
+    (root.parent / "mine" / "file").touch()
+    replacement(directory)
     assert cached(KEY, build).fingerprint == fingerprint
     assert not directory.is_symlink()
-    assert (elsewhere / "mine").exists()
+    assert (root.parent / "mine" / "file").exists()
 
 
 def test_an_error_that_is_not_damage_removes_nothing(root, monkeypatch):
@@ -237,21 +214,6 @@ def test_a_set_that_cannot_be_read_back_is_an_error(root, monkeypatch):
     monkeypatch.setattr("bnkit.data.cache._checksum", lambda facts: str(time.monotonic_ns()))
     with pytest.raises(DataError, match=r"damaged .*dataset.json must have checksum"):
         cached(KEY, Build())
-
-
-def test_threads_at_once_build_once():
-    build, fingerprints = Build(seconds=0.2), []
-    threads = [
-        threading.Thread(target=lambda: fingerprints.append(cached(KEY, build).fingerprint))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert build.calls == 1
-    assert len(fingerprints) == 4
-    assert len(set(fingerprints)) == 1
 
 
 def start(seconds):

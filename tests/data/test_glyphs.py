@@ -124,6 +124,12 @@ def test_load_dispatches_by_name(monkeypatch, glyphs):
     assert load("glyphs", progress=False) == (glyphs, False)
 
 
+@pytest.mark.parametrize("flag", ["train_split", "test_split"])
+def test_glyphs_have_their_own_splits(flag):
+    with pytest.raises(DataError, match=rf"are for TFDS sets.* --{flag}=train\[:5\]"):
+        load("glyphs", **{flag: "train[:5]"})
+
+
 @pytest.mark.parametrize(
     ("arguments", "received"),
     [

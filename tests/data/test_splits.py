@@ -157,7 +157,7 @@ def test_shared_range():
         ("nothing", r"Received: splits train, test \(without labels\), extra$"),
     ],
 )
-def test_where_none_serves_the_error_names_splits_flags_and_a_way_on(data_dir, name, received):
+def test_where_none_is_suitable_the_error_names_splits_flags_and_a_way_on(data_dir, name, received):
     way_on = {"train_split": "train[:90%]", "test_split": "train[90%:]"}
     with pytest.raises(DataError, match=received) as caught:
         selected(data_dir, name)
