@@ -66,7 +66,10 @@ def _download(builder, name, data_dir, progress):
     # TFDS itself would retry for minutes when there is no network.
     if not builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not _online(builder.url_infos):
         raise DataError(f"{advice} Received: no answer from any of its servers")
-    (tfds.enable_progress_bar if progress else tfds.disable_progress_bar)()
+    if progress:
+        tfds.enable_progress_bar()
+    else:
+        tfds.disable_progress_bar()
     try:
         with _quiet("urllib3.connectionpool"):
             builder.download_and_prepare()
