@@ -2,6 +2,7 @@
 
 from bnkit import probes
 from bnkit.callbacks.probe import ProbeCallback
+from bnkit.callbacks.steps import unwrapped
 from bnkit.probes.objective import read
 
 
@@ -14,8 +15,7 @@ class AcrossUpdate(ProbeCallback):
     """
 
     def on_train_begin(self, logs=None):
-        optimizer = self.model.optimizer if self.trainer is None else self.trainer.optimizer
-        steps = getattr(optimizer, "gradient_accumulation_steps", None)
+        steps = getattr(unwrapped(self.optimizer), "gradient_accumulation_steps", None)
         if steps:
             raise ValueError(
                 f"{type(self).__name__} needs an optimizer that updates at every step. "
@@ -26,6 +26,8 @@ class AcrossUpdate(ProbeCallback):
     def before_update(self, batch):
         self._weights = read(self.model.trainable_variables)
         self._state = read(self.model.non_trainable_variables)
+        # A schedule's rate is already the next one after the update.
+        self._learning_rate = self.learning_rate
 
     def example(self):
         weights = read(self.model.trainable_variables)

@@ -5,7 +5,7 @@ import keras
 from bnkit import probes
 from bnkit.callbacks.probe import ProbeCallback, tensors
 from bnkit.layers import BatchNorm
-from bnkit.probes.capture import parts
+from bnkit.probes.recording import parts
 
 
 class BatchNormIdentity(ProbeCallback):

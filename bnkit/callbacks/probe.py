@@ -1,29 +1,43 @@
 """What all probes share that are taken while a model trains."""
 
-import keras
 import tensorflow as tf
 
 from bnkit import kinds
 from bnkit.callbacks.base import Callback
-from bnkit.callbacks.compiled import CompiledLoss
+from bnkit.callbacks.steps import Steps, learning_rate
+from bnkit.data import as_batch
+from bnkit.probes import CompiledLoss
+from bnkit.probes.objective import check_statistics
 from bnkit.schedules import Every
 
 
 class ProbeCallback(Callback):
     """A probe that is taken on a schedule, before or after the update of a step.
 
+    A step is the number of updates that the optimizer has made, so that a second `model.fit` goes
+    on where the first has ended (see `Steps`). Handed another model, the callback begins afresh.
+
     Args:
         every: Steps between two measurements; the first is at step 0.
-        batch: A fixed `(x, y)` to measure on, as the model takes it, of one or many inputs and
-            outputs. By default the step's own training batch, which only bnkit's `Trainer` has.
+        batch: A fixed batch to measure on: `(x, y)` or `(x, y, sample_weight)`, of one or many
+            inputs and outputs, or a data set of which the first batch is taken (see
+            `bnkit.data.as_batch`). By default the step's own training batch, which only bnkit's
+            `Trainer` has.
+        loss: `loss(y_true, y_pred)`, the mean loss of a batch, to measure instead of the one that
+            is trained; needed for a model with a `train_step` of its own.
+        statistics: "batch" to measure in training mode, where normalisations use the statistics
+            of the batch, as the study does; "moving" for inference mode.
+        added_losses: Whether losses that layers add (`add_loss`, regularizers) are part of what is
+            measured in `model.fit`.
         write: Called with each record, a dict with `step` and `kind`.
 
     Attributes:
         records: All records so far.
 
     Raises:
-        ValueError: at the start of `model.fit` without a `batch`, with several steps per
-            execution, where no single update can be seen, or for a model that cannot be measured.
+        ValueError: For a batch or statistics that are not valid; at the start of `model.fit`
+            without a `batch`, with several steps per execution, where no single update can be
+            seen, or for a model that cannot be measured.
     """
 
     kind = None
@@ -43,14 +57,28 @@ class ProbeCallback(Callback):
         """Names of all kinds of records that it writes, the probe's own first."""
         return tuple(kind.name for kind in kinds.of_probe(self.kind))
 
-    def __init__(self, *, every=25, batch=None, write=None):
+    def __init__(
+        self,
+        *,
+        every=25,
+        batch=None,
+        loss=None,
+        statistics="batch",
+        added_losses=False,
+        write=None,
+    ):
         super().__init__(Every(every))
-        self.records = []
-        self._fixed_batch = batch
+        if added_losses and loss is not None:
+            raise ValueError(
+                "`added_losses` are those beside the model's own loss: with a `loss` there are "
+                "none. Received: both"
+            )
+        self.statistics = check_statistics(statistics)
+        self.added_losses = added_losses
+        self._fixed_batch = None if batch is None else _without_none(as_batch(batch))
+        self._loss = loss
         self._write = write or (lambda record: None)
-        self._steps_seen = 0
-        self._step = None
-        self._taken = False
+        self._begin_afresh()
 
     # The hooks.
 
@@ -113,19 +141,28 @@ class ProbeCallback(Callback):
         """Takes over what an interrupted run has recorded of this kind."""
         self.records = list(records)
 
+    def set_model(self, model):
+        if self.model is not None and model is not self.model:
+            self._begin_afresh()
+        super().set_model(model)
+
     def on_train_begin(self, logs=None):
+        self._taken = False
+        if self._first_learning_rate is None:
+            self._first_learning_rate = self.learning_rate
         if self._fixed_batch is None:
             self._check(self.trainer is not None, "`batch=(x, y)`", "batch=None")
-            loss_fn = self.trainer.loss_fn
+            loss_fn = self._loss or self.trainer.loss_fn
             self._compiled = self.trainer.on_replicas(
                 lambda batch, *arguments: self.measure(loss_fn, batch, *arguments)
             )
             return
-        self._batch = tf.nest.map_structure(_as_fit_does, tuple(self._fixed_batch))
-        self._check(len(self._batch) == 2, "`batch=(x, y)`", f"{len(self._batch)} entries")
-        loss_fn = self.trainer.loss_fn if self.trainer else self._loss_of_fit()
+        self._batch = self._fixed_batch
+        loss_fn = self._loss or (self.trainer.loss_fn if self.trainer else self._loss_of_fit())
+        size = len(self._batch)
         self._compiled = tf.function(
-            lambda x, y, *arguments: self.measure(loss_fn, (x, y), *arguments), autograph=False
+            lambda *arguments: self.measure(loss_fn, arguments[:size], *arguments[size:]),
+            autograph=False,
         )
         try:
             if not self.model.built:
@@ -140,24 +177,32 @@ class ProbeCallback(Callback):
             ) from error
 
     def on_train_batch_begin(self, batch, logs=None):
-        step = self._steps_seen if self.trainer is None else self.trainer.step
-        self._step = step if self.when.next(step) == step else None
-        if self._step is not None:
+        in_fit = self.trainer is None
+        step = self._steps.at_batch_begin(self.model) if in_fit else self.trainer.step
+        # A loss-scaled optimizer may have left out the update of this very step.
+        is_due = self.when.next(step) == step != self._recorded
+        self._step = step if is_due else None
+        if is_due:
             if self._fixed_batch is None:
                 self._batch = self.step_batch()
             self.before_update(self._batch)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._steps_seen += 1
-        if self._step is not None:
+        in_fit = self.trainer is None
+        made = self._steps.at_batch_end(self.model) if in_fit else self.trainer.step
+        if self._step is not None and made > self._step:
             self.after_update(self._batch)
 
     # What the probes are made of.
 
     @property
+    def optimizer(self):
+        return self.model.optimizer if self.trainer is None else self.trainer.optimizer
+
+    @property
     def learning_rate(self):
-        optimizer = self.model.optimizer if self.trainer is None else self.trainer.optimizer
-        return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        """That of the next update: to be read before the update of the step."""
+        return learning_rate(self.optimizer)
 
     def take(self, batch, *arguments):
         """The probe's values, name -> nested list of numbers."""
@@ -169,15 +214,24 @@ class ProbeCallback(Callback):
         return tf.nest.map_structure(lambda value: value.numpy().tolist(), measured)
 
     def record(self, **values):
-        """Keeps and writes one record of this step."""
-        record = {"step": self._step, "kind": self.kind, **values}
+        """Keeps and writes one record of this step, and says what of the model was measured."""
+        how = {"statistics": self.statistics, "added_losses": self.added_losses}
+        record = {"step": self._step, "kind": self.kind, **values, **how}
+        self._recorded = self._step
         self.records.append(record)
         self._write(record)
+
+    def _begin_afresh(self):
+        self.records = []
+        self._steps = Steps()
+        self._step = self._recorded = None
+        self._first_learning_rate = None
+        self._taken = False
 
     def _loss_of_fit(self):
         steps = self.model.steps_per_execution
         self._check(steps == 1, "`steps_per_execution=1`", f"steps_per_execution={steps}")
-        return CompiledLoss(self.model)
+        return CompiledLoss(self.model, added_losses=self.added_losses)
 
     def _check(self, fulfilled, need, received):
         if not fulfilled:
@@ -200,7 +254,7 @@ class ProbeCallback(Callback):
                 f"{type(self).__name__} has no records yet: hand it to `model.fit` first. "
                 "Received: no model"
             )
-        settings = {"norm": self.model.name, "lr": self.learning_rate, "seed": 0}
+        settings = {"norm": self.model.name, "lr": self._first_learning_rate, "seed": 0}
         records = {}
         for number, record in enumerate(self.records, start=1):
             records.setdefault(record["kind"], []).append((number, record))
@@ -208,10 +262,9 @@ class ProbeCallback(Callback):
         return Run(None, description, {}, records)
 
 
-def _as_fit_does(values):
-    """An array as `model.fit` hands it to the model: floating numbers in Keras's own type."""
-    values = tf.convert_to_tensor(values)
-    return tf.cast(values, keras.config.floatx()) if values.dtype.is_floating else values
+def _without_none(batch):
+    """`(x, y)`, or `(x, y, sample_weight)` where there are sample weights."""
+    return batch if batch[2] is not None else batch[:2]
 
 
 def tensors(measured):

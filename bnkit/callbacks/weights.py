@@ -26,7 +26,7 @@ class Weights(AcrossUpdate):
         return tensors(measured)
 
     def example(self):
-        return (*super().example(), *self.numbers())
+        return (*super().example(), tf.constant(self.learning_rate))
 
     def numbers(self):
-        return (tf.constant(self.learning_rate),)
+        return (tf.constant(self._learning_rate),)

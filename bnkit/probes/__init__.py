@@ -7,19 +7,21 @@ batch: the results are then those of the global batch, equal on all replicas.
 """
 
 from bnkit.probes.activations import Activations, Signal, activations
+from bnkit.probes.batch_norm_identity import BatchNormIdentity, batch_norm_identity
+from bnkit.probes.compiled_loss import CompiledLoss
 from bnkit.probes.curvature import Curvature, curvature
 from bnkit.probes.gradient_noise import GradientNoise, gradient_noise
 from bnkit.probes.ics import ICS, internal_covariate_shift
 from bnkit.probes.landscape import Landscape, landscape
 from bnkit.probes.population import population_state
 from bnkit.probes.stages import Stage, stages
-from bnkit.probes.theory import BatchNormIdentity, batch_norm_identity
 from bnkit.probes.weights import Weights, weights
 
 __all__ = [
     "ICS",
     "Activations",
     "BatchNormIdentity",
+    "CompiledLoss",
     "Curvature",
     "GradientNoise",
     "Landscape",

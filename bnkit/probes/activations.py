@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from bnkit.probes.capture import pre_activations
+from bnkit.probes import replicas
 from bnkit.probes.objective import read_variables
+from bnkit.probes.pre_activations import pre_activations
 
 QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -96,7 +97,7 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None):
         values = tf.reshape(values, [-1, values.shape[-1]])
         drawn = _draw(units, values.shape[-1], seed, position)
         mean, variance, signal = _moments(values)
-        columns = _gather(tf.cast(tf.gather(values, drawn, axis=1), tf.float64))
+        columns = replicas.joined(tf.cast(tf.gather(values, drawn, axis=1), tf.float64))
         picked = [tf.gather(of_all, drawn) for of_all in (mean, variance)]
         # Not transposed: a graph would transpose truth values, too, which oneDNN complains about.
         rows = tf.stack(tf.unstack(columns, num=len(drawn), axis=1))
@@ -120,7 +121,7 @@ def _moments(values):
     """Mean and variance `[units]` of `[samples, units]`, and the values of a `Signal`."""
     h = tf.cast(values, tf.float64)
     count = tf.cast(tf.shape(h)[0], tf.float64)
-    count, total, gram = _sum_over_replicas(
+    count, total, gram = replicas.added_up(
         [count, tf.reduce_sum(h, 0), tf.linalg.matmul(h, h, transpose_a=True)]
     )
     mean = total / count
@@ -174,20 +175,3 @@ def _quantiles(ordered):
     below = tf.gather(ordered, low, axis=1)
     above = tf.gather(ordered, tf.minimum(low + 1, last), axis=1)
     return below * (1 - share) + above * share
-
-
-def _replica_context():
-    """Where there are several replicas, else None."""
-    context = tf.distribute.get_replica_context()
-    return context if context is not None and context.num_replicas_in_sync > 1 else None
-
-
-def _sum_over_replicas(values):
-    context = _replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, values) if context else values
-
-
-def _gather(rows):
-    """The rows of all replicas."""
-    context = _replica_context()
-    return context.all_gather(rows, axis=0) if context else rows

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from bnkit.probes import replicas
 from bnkit.probes.objective import Objective
 
 
@@ -141,7 +142,10 @@ def _second_order(objective):
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(weights)
             loss = objective.replica_loss(weights)
-        gradient = inner.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            scaled = objective.scaled(loss)
+        gradient = inner.gradient(
+            scaled, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         gradient = [tf.convert_to_tensor(g) for g in gradient]
 
     def multiply(vector):
@@ -157,10 +161,11 @@ def _second_order(objective):
         )
         if not tf.executing_eagerly():
             _check_pooling(tf.compat.v1.get_default_graph())
-        return objective.sum_over_replicas([flatten(products)])[0]
+        return replicas.added_up(objective.unscaled([flatten(products)]))[0]
 
     # One by one, because they may be of different types.
-    loss, total = (objective.sum_over_replicas([value])[0] for value in (loss, flatten(gradient)))
+    (whole,) = objective.unscaled([flatten(gradient)])
+    loss, total = (replicas.added_up([value])[0] for value in (loss, whole))
     return loss, total, multiply
 
 

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from bnkit.probes.curvature import eigh, flatten
@@ -31,7 +30,7 @@ class GradientNoise(NamedTuple):
     signal_to_noise: tf.Tensor
 
 
-def gradient_noise(model, loss_fn, batch, *, parts=8, held=None, weights=None, state=None):
+def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None):
     """Measures how gradients differ between mini-batches, the `parts` of a batch, at `theta`.
 
     Batch statistics are those of each mini-batch, and random layers draw the same numbers for all.
@@ -46,9 +45,6 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, held=None, weights=None, s
         loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
         batch: `(x, y)`, arrays or structures of them, all with the samples on the first axis.
         parts: K, a number >= 2 that divides the samples: mini-batches are equal in size.
-        held: How many gradients to keep in memory at a time, besides those at work; all K by
-            default. Fewer cost more: with `n = ceil(K / held)` there are
-            `n K - held n (n - 1) / 2` gradients to compute instead of K; `K (K + 1) / 2` with 1.
         weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
 
@@ -56,7 +52,7 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, held=None, weights=None, s
         A `GradientNoise`.
 
     Raises:
-        ValueError: for parts or a number held that are not valid, or an unbuilt model.
+        ValueError: For parts that are not valid, or an unbuilt model.
 
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     >>> product = lambda y_true, y_pred: keras.ops.mean(y_true * y_pred)   # gradient: mean of x y
@@ -66,11 +62,6 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, held=None, weights=None, s
     """
     if parts < 2:
         raise ValueError(f"`parts` must be >= 2. Received: parts={parts!r}")
-    held = parts if held is None else held
-    if not 1 <= held <= parts:
-        raise ValueError(
-            f"`held` must be from 1 to the number of parts, {parts}. Received: held={held!r}"
-        )
     whole = Objective(model, loss_fn, batch, weights, state)
     # Read here: `Objective` is made anew for every part, within a loop.
     state = read(model.non_trainable_variables) if state is None else state
@@ -79,11 +70,12 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, held=None, weights=None, s
     def gradient(part):
         batch = tf.nest.map_structure(lambda values: values[part], split)
         objective = Objective(model, loss_fn, batch, whole.weights, state)
-        return flatten(objective.loss_and_gradient(whole.weights)[1])
+        return (flatten(objective.loss_and_gradient(whole.weights)[1]),)
 
-    gram = _gram(gradient, flatten(whole.weights), parts, held, unrolled=whole.replicas > 1)
-    values = _noise(gram, parts)
     dtype = flatten(whole.weights).dtype
+    (gradients,) = whole.in_turn(gradient, tf.range(parts), (dtype,))
+    gram = _each(gradients, lambda vector: _inner_products(gradients, vector))
+    values = _noise(gram, parts)
     return GradientNoise(*(tf.cast(value, dtype) for value in values))
 
 
@@ -99,56 +91,15 @@ def _split(values, parts):
     return tf.reshape(values, tf.concat([[parts, -1], tf.shape(values)[1:]], 0))
 
 
-def _gram(gradient, like, parts, held, unrolled):
-    """The inner products of all gradients, `[parts, parts]`, float64.
-
-    Block after block of `held` gradients is kept, and all from there on are computed against it.
-    In float64, because small differences of large gradients are taken from it.
-    """
-    plan = [(first, part) for first in range(0, parts, held) for part in range(first, parts)]
-    slots = [part - first for first, part in plan]
-    rows = tf.zeros([len(plan), held], tf.float64)
-    kept = tf.zeros([held, *like.shape], like.dtype)
-
-    def step(turn, kept, rows):
-        vector = gradient(tf.gather([part for _, part in plan], turn))
-        slot = tf.gather(slots, turn)
-        kept = tf.cond(
-            slot < held,
-            lambda: tf.tensor_scatter_nd_update(kept, [[slot]], vector[tf.newaxis]),
-            lambda: kept,
-        )
-        row = _inner_products(kept, vector)
-        return turn + 1, kept, tf.tensor_scatter_nd_update(rows, [[turn]], row[tf.newaxis])
-
-    values = tf.constant(0), kept, rows
-    if unrolled:
-        # Replicas exchange values in it, which does not work in a loop of the graph.
-        for _ in plan:
-            # One after the other: they would run, and take memory, all at once.
-            with tf.control_dependencies(values):
-                values = step(*values)
-    else:
-        values = tf.while_loop(
-            lambda turn, *_: turn < len(plan), step, values, parallel_iterations=1
-        )
-    # Where the product of gradients i <= k is: in the turn of k while i was kept.
-    where = np.zeros((parts, parts, 2), np.int32)
-    for turn, (first, part) in enumerate(plan):
-        for slot in range(min(held, part - first + 1)):
-            where[first + slot, part] = where[part, first + slot] = turn, slot
-    return tf.gather_nd(values[2], where)
-
-
 def _inner_products(vectors, vector):
-    """Of each of `[n, length]` with one, float64: one at a time, for the memory of the cast."""
+    """Of each of `[n, length]` with one, float64: small differences are taken from them."""
     vector = tf.cast(vector, tf.float64)
-    return tf.map_fn(
-        lambda other: tf.tensordot(tf.cast(other, tf.float64), vector, 1),
-        vectors,
-        fn_output_signature=tf.float64,
-        parallel_iterations=1,
-    )
+    return _each(vectors, lambda other: tf.tensordot(tf.cast(other, tf.float64), vector, 1))
+
+
+def _each(vectors, function):
+    """`function` of one vector after the other, float64: all casts at once would take memory."""
+    return tf.map_fn(function, vectors, fn_output_signature=tf.float64, parallel_iterations=1)
 
 
 def _noise(gram, parts):

@@ -5,6 +5,13 @@ import inspect
 import keras
 import tensorflow as tf
 
+from bnkit.probes import replicas
+from bnkit.probes.compiled_loss import CompiledLoss
+
+STATISTICS = ("batch", "moving")
+# That of Keras's `LossScaleOptimizer` before it has seen a gradient.
+_FLOAT16_SCALE = 2.0**15
+
 
 class Objective:
     """`L(theta)` and its gradient on one batch, without touching the model.
@@ -16,27 +23,34 @@ class Objective:
     global batch, reduced as the loss says: a loss whose `reduction` is "sum" adds up over the
     replicas, any other is a mean and is averaged.
 
+    Gradients in float16 are computed from a scaled loss, as they are in training, and scaled back:
+    by the scale of the optimizer that the model was compiled with, or else by 2^15.
+
     Args:
         model: A built `keras.Model`.
-        loss_fn: `loss_fn(y_true, y_pred)`, a scalar for the batch.
-        batch: `(x, y)`.
+        loss_fn: `loss_fn(y_true, y_pred)`, a scalar for the batch, or a `CompiledLoss`.
+        batch: `(x, y)` or `(x, y, sample_weight)`.
         weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" for training mode, "moving" for inference mode.
 
     Raises:
-        ValueError: for an unbuilt model, one without trainable weights, weights or state of other
-            shapes than the model's, or a loss that is not a scalar.
+        ValueError: For an unbuilt model, one without trainable weights, weights or state of other
+            shapes than the model's, a loss that is not a scalar, or one that takes no sample
+            weights where there are some.
     """
 
-    def __init__(self, model, loss_fn, batch, weights=None, state=None):
+    def __init__(self, model, loss_fn, batch, weights=None, state=None, statistics="batch"):
         self.weights, self.state = read_variables(model, weights, state)
         if not self.weights:
             raise ValueError(f"The model has no trainable weights. Received: model {model.name!r}")
         self._model = model
         self._loss_fn = loss_fn
-        self._x, self._y = batch
-        context = tf.distribute.get_replica_context()
-        self.replicas = 1 if context is None else context.num_replicas_in_sync
+        self._x, self._y, *rest = batch
+        self._sample_weight = rest[0] if rest else None
+        self._training = check_statistics(statistics) == "batch"
+        self.loss_scale = _loss_scale(model)
+        self.replicas = replicas.count()
 
     def loss_and_gradient(self, weights, of=None):
         """`L(weights)` and its gradient, a list aligned with `weights`.
@@ -47,10 +61,12 @@ class Objective:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(chosen)
             loss = self.replica_loss(weights)
-        gradient = tape.gradient(loss, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            scaled = self.scaled(loss)
+        gradient = tape.gradient(scaled, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradient = self.unscaled([tf.convert_to_tensor(g) for g in gradient])
         # Apart: they may differ in type.
-        (loss,) = self.sum_over_replicas([loss])
-        return loss, self.sum_over_replicas([tf.convert_to_tensor(g) for g in gradient])
+        (loss,) = replicas.added_up([loss])
+        return loss, replicas.added_up(gradient)
 
     def evaluator(self):
         """`loss_and_gradient` for use at many points, which a graph traces only once.
@@ -83,27 +99,38 @@ class Objective:
                 results.append(function(element))
         return tuple(tf.stack(values) for values in zip(*results, strict=True))
 
+    def scaled(self, loss):
+        """What to take the derivatives of, so that those in float16 do not underflow."""
+        return loss if self.loss_scale is None else loss * self.loss_scale
+
+    def unscaled(self, derivatives):
+        """Derivatives of L, from those of the scaled loss."""
+        if self.loss_scale is None:
+            return derivatives
+        return [d / tf.cast(self.loss_scale, d.dtype) for d in derivatives]
+
     def replica_loss(self, weights):
         """What this replica adds to `L(weights)`."""
-        outputs, _ = call_in_training(self._model, weights, self.state, self._x)
-        return replica_loss(self._loss_fn, self._y, outputs, self.replicas)
+        loss = self._loss_fn
+        with at_values(self._model, weights, self.state, getattr(loss, "added_losses", False)):
+            outputs = call(self._model, self._x, self._training)
+            if isinstance(loss, CompiledLoss):
+                value = loss.of_outputs(
+                    self._x, self._y, outputs, self._sample_weight, self._training
+                )
+                return tf.cast(value, tf.float32)
+            return replica_loss(loss, self._y, outputs, self.replicas, self._sample_weight)
 
-    def sum_over_replicas(self, values):
-        """The replicas' values added up, a list of tensors."""
-        if self.replicas == 1:
-            return values
-        context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
-
-def replica_loss(loss_fn, y_true, y_pred, replicas):
+def replica_loss(loss_fn, y_true, y_pred, parts, sample_weight=None):
     """What a replica adds to the global loss: the sum of this over the replicas is that loss.
 
     A loss whose `reduction` is "sum" adds up as it is; any other is a mean over the replica's
     share, and is divided here, once. A Keras loss has to come as itself: within another function,
     what Keras divides cannot be seen.
     """
-    loss = tf.cast(loss_fn(y_true, y_pred), tf.float32)
+    weighted = {} if sample_weight is None else _weighted(loss_fn, sample_weight, parts)
+    loss = tf.cast(loss_fn(y_true, y_pred, **weighted), tf.float32)
     if loss.shape.rank:
         raise ValueError(
             "`loss_fn` must give one number for the batch, its mean or sum. "
@@ -113,7 +140,24 @@ def replica_loss(loss_fn, y_true, y_pred, replicas):
         return loss
     if _keras_divides(loss_fn, y_true, y_pred):
         loss *= tf.distribute.get_strategy().num_replicas_in_sync
-    return loss / replicas
+    return loss / parts
+
+
+def _weighted(loss_fn, sample_weight, parts):
+    """The sample weights as an argument of the loss."""
+    reduction = getattr(loss_fn, "reduction", None)
+    if reduction == "mean_with_sample_weight" and parts > 1:
+        raise ValueError(
+            "Over several replicas a loss cannot be divided by the weights of the global batch. "
+            f"Received: a loss of reduction={reduction!r}"
+        )
+    is_keras = isinstance(loss_fn, keras.losses.Loss)
+    if not is_keras and "sample_weight" not in inspect.signature(loss_fn).parameters:
+        raise ValueError(
+            "A batch with sample weights needs a loss that takes `sample_weight`. "
+            f"Received: {loss_fn!r}"
+        )
+    return {"sample_weight": sample_weight}
 
 
 def _keras_divides(loss_fn, y_true, y_pred):
@@ -132,15 +176,50 @@ def _keras_divides(loss_fn, y_true, y_pred):
     return bool(loss_fn.call(y_true, y_pred).shape.rank)
 
 
-def call_in_training(model, weights, state, x):
-    """Outputs in training mode at given weights and state, and the state that this would leave.
+def check_statistics(statistics):
+    """The statistics asked for.
 
-    A model whose `call` takes no `training` is called as `model.fit` calls it.
+    Raises:
+        ValueError: For any that are not in `STATISTICS`.
     """
+    if statistics not in STATISTICS:
+        valid = " or ".join(map(repr, STATISTICS))
+        raise ValueError(f"`statistics` must be {valid}. Received: statistics={statistics!r}")
+    return statistics
+
+
+def _loss_scale(model):
+    """By what the loss is multiplied before it is differentiated; None for nothing."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None:
+        one = tf.constant(1.0)
+        scale = optimizer.scale_loss(one)
+        return None if scale is one else tf.convert_to_tensor(scale)
+    computed_in = {layer.compute_dtype for layer in model._flatten_layers()}
+    return tf.constant(_FLOAT16_SCALE) if "float16" in computed_in else None
+
+
+def at_values(model, weights, state, collect_losses=False):
+    """A scope in which the model's variables have these values, and assignments stay inside."""
+    values = [
+        *zip(model.trainable_variables, weights, strict=True),
+        *zip(model.non_trainable_variables, state, strict=True),
+    ]
+    return keras.StatelessScope(state_mapping=values, collect_losses=collect_losses)
+
+
+def call(model, x, training):
+    """Outputs of the model in training or in inference mode, as `model.fit` calls it."""
     parameters = inspect.signature(model.call).parameters.values()
     knows = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
-    mode = {"training": True} if knows else {}
-    return model.stateless_call(weights, state, x, **mode)
+    return model(x, training=training) if knows else model(x)
+
+
+def call_at(model, weights, state, x, statistics="batch"):
+    """Outputs at given weights and state, and the state that the call would leave."""
+    with at_values(model, weights, state) as scope:
+        outputs = call(model, x, check_statistics(statistics) == "batch")
+    return outputs, [scope.get_current_value(v) for v in model.non_trainable_variables]
 
 
 def read_variables(model, weights=None, state=None):

@@ -1,14 +1,15 @@
-"""Statistics of the training data at the weights of the moment, for inference."""
+"""Statistics of the training data at the current weights, for inference."""
 
 import itertools
 
 import tensorflow as tf
 
-from bnkit.probes.objective import call_in_training, read_variables
+from bnkit.probes import replicas
+from bnkit.probes.objective import call_at, read_variables
 
 
 def population_state(model, batches, *, weights=None, state=None):
-    """The model's state with its moving statistics measured anew, at the weights of the moment.
+    """The model's state with its moving statistics measured anew, at the current weights.
 
     Each moving statistic is replaced by the average, over the batches, of what the batch itself
     has: moving averages lag behind the weights (Wu and Johnson 2021, arXiv 2105.07576). As a
@@ -52,11 +53,11 @@ def population_state(model, batches, *, weights=None, state=None):
         start[position] = tf.where(m > 0, tf.zeros_like(m), state[position])
 
     def statistics(x):
-        _, updated = call_in_training(model, weights, start, x)
+        _, updated = call_at(model, weights, start, x)
         return [updated[position] / (1 - m) for position, m in found.items()]
 
     averages = [tf.reduce_mean(each, 0) for each in _for_each(statistics, batches, found)]
-    averages = _mean_over_replicas(averages)
+    averages = replicas.averaged(averages)
     for (position, m), average in zip(found.items(), averages, strict=True):
         state[position] = tf.where(tf.math.is_nan(m), state[position], average)
     return state
@@ -76,7 +77,7 @@ def momenta(model, x, *, weights=None, state=None):
     weights, state = read_variables(model, weights, state)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([value for value in state if value.dtype.is_floating])
-        _, updated = call_in_training(model, weights, state, x)
+        _, updated = call_at(model, weights, state, x)
     changed = [
         position
         for position, (before, after) in enumerate(zip(state, updated, strict=True))
@@ -111,7 +112,7 @@ def _momentum(slope):
 def _for_each(function, batches, like):
     """The function's list of values for every batch, each stacked."""
     if tf.is_tensor(batches):
-        if _replicas() == 1 and not tf.executing_eagerly():
+        if replicas.count() == 1 and not tf.executing_eagerly():
             # Traced once, one batch after the other; replicas exchange nothing within a loop.
             return tf.map_fn(
                 function,
@@ -121,15 +122,3 @@ def _for_each(function, batches, like):
             )
         batches = tf.unstack(batches)
     return [tf.stack(values) for values in zip(*map(function, batches), strict=True)]
-
-
-def _replicas():
-    context = tf.distribute.get_replica_context()
-    return 1 if context is None else context.num_replicas_in_sync
-
-
-def _mean_over_replicas(values):
-    if _replicas() == 1:
-        return values
-    context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, values)

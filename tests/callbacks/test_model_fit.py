@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from bnkit import callbacks, load_runs, probes
-from bnkit.callbacks.compiled import CompiledLoss
 
 RNG = np.random.default_rng(0)
 
@@ -217,7 +216,7 @@ def test_under_a_strategy_the_numbers_are_those_of_one_device(two_replicas):
 
 def test_a_scope_around_fit_is_refused_because_keras_would_divide_the_loss(two_replicas):
     with two_replicas.scope(), pytest.raises(ValueError, match=r"outside `strategy\.scope"):
-        CompiledLoss(task("sequential")[0])
+        probes.CompiledLoss(task("sequential")[0])
 
 
 def test_what_cannot_be_measured_is_refused_before_anything_is_trained():
@@ -227,7 +226,6 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_trained():
     for watcher, message in (
         (callbacks.Landscape(batch=(x[..., :2], y)), r"Landscape cannot measure the model"),
         (callbacks.GradientNoise(batches=3, batch=(x, y)), "GradientNoise cannot measure"),
-        (callbacks.Landscape(batch=(x,)), r"needs `batch=\(x, y\)`.*Received: 1 entries"),
         (callbacks.Landscape(), r"needs `batch=\(x, y\)`"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -92,8 +92,7 @@ def test_equals_the_covariance_of_the_gradients_of_the_parts(parts, dtype, toler
 
 
 @pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
-def test_however_many_gradients_are_held_the_result_is_one(in_graph):
-    """And the number of gradients computed is the one that is documented."""
+def test_one_gradient_is_computed_for_each_part(in_graph):
     model, (x, y), parts = network(), samples(), 6
     turns = tf.Variable(0)
 
@@ -104,15 +103,12 @@ def test_however_many_gradients_are_held_the_result_is_one(in_graph):
     pieces = zip(np.split(x, parts), np.split(y, parts), strict=True)
     expected = covariance(gradients_of(model, CROSS_ENTROPY, pieces))
     wrap = tf.function if in_graph else lambda f, **options: f
-    for held, evaluations in ((None, 6), (4, 8), (3, 9), (1, 21)):
-        turns.assign(0)
-        measure = wrap(
-            lambda x, y, held=held: gradient_noise(model, loss_fn, (x, y), parts=parts, held=held),
-            autograph=False,
-        )
-        assert_close(measure(x, y), expected, 1e-10)
-        n = -(-parts // (held or parts))
-        assert turns == evaluations == n * parts - (held or parts) * n * (n - 1) // 2
+    measure = wrap(
+        lambda x, y: gradient_noise(model, loss_fn, (x, y), parts=parts), autograph=False
+    )
+    turns.assign(0)
+    assert_close(measure(x, y), expected, 1e-10)
+    assert turns == parts
 
 
 def test_small_noise_on_a_large_gradient_keeps_its_digits():
@@ -231,7 +227,7 @@ def test_a_function_traces_the_model_once():
         return CROSS_ENTROPY(y_true, y_pred)
 
     measure = tf.function(
-        lambda x, y: gradient_noise(model, loss_fn, (x, y), parts=8, held=2),
+        lambda x, y: gradient_noise(model, loss_fn, (x, y), parts=8),
         autograph=False,
         input_signature=[tf.TensorSpec([None, 3], tf.float64), tf.TensorSpec([None], tf.int64)],
     )
@@ -256,7 +252,7 @@ def test_on_replicas_part_k_is_made_of_all_their_parts_k(two_replicas, on_two_re
     with two_replicas.scope():
         model = network(synchronized=True, dtype="float32")
     results = on_two_replicas(
-        lambda x, y: gradient_noise(model, CROSS_ENTROPY, (x, y), parts=3, held=2), x, y
+        lambda x, y: gradient_noise(model, CROSS_ENTROPY, (x, y), parts=3), x, y
     )
     for result in results:
         assert_close(result, expected, 1e-4)
@@ -282,8 +278,6 @@ def test_every_variable_stays_bit_identical(in_graph, variables_of_a_trained_mod
         ({"parts": 1}, "`parts` must be >= 2. Received: parts=1"),
         ({"parts": 5}, r"`parts` must divide the samples.*parts=5 for an array of shape \(24, 3\)"),
         ({"parts": 48}, "`parts` must divide the samples.*parts=48"),
-        ({"held": 0}, "`held` must be from 1 to the number of parts, 8. Received: held=0"),
-        ({"held": 9}, "`held` must be from 1 to the number of parts, 8. Received: held=9"),
         ({"weights": []}, r"`weights`.*Received: \[\], expected: \[\(3, 4\)"),
     ],
 )

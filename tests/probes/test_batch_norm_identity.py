@@ -8,8 +8,8 @@ import tensorflow as tf
 from reference import error
 
 from bnkit.layers import BatchNorm, CovariateNoise, LpNorm, NoisyBatchNorm
+from bnkit.probes.batch_norm_identity import batch_norm_identity
 from bnkit.probes.objective import Objective
-from bnkit.probes.theory import batch_norm_identity
 
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 BOTH = pytest.mark.parametrize("norm", [BatchNorm, keras.layers.BatchNormalization])

@@ -6,8 +6,9 @@ import keras
 import tensorflow as tf
 
 from bnkit.layers import BatchNorm
-from bnkit.probes.capture import parts, recorded
+from bnkit.probes import replicas
 from bnkit.probes.objective import Objective
+from bnkit.probes.recording import parts, recorded
 
 
 class BatchNormIdentity(NamedTuple):
@@ -63,7 +64,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
     values |= zip(map(id, model.non_trainable_variables), objective.state, strict=True)
     tape = tf.GradientTape(watch_accessed_variables=False)
     with tape, recorded(_targets(model), tape) as calls:
-        loss = objective.replica_loss(objective.weights)
+        scaled = objective.scaled(objective.replica_loss(objective.weights))
     calls = _first_of_each(calls)
     if not calls:
         raise ValueError(
@@ -71,7 +72,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
             f"Received: model {model.name!r}"
         )
     gradients = tape.gradient(
-        loss,
+        scaled,
         [(call.inputs[0], call.outputs[0]) for call in calls],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
@@ -80,7 +81,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
         layer = call.owner
         gamma = tf.cast(values[id(layer.gamma)] if layer.scale else 1, tf.float64)
         terms.append(_sides(call.inputs[0], *of_call, gamma, layer, objective))
-    left, right, squared = tf.unstack(tf.stack(objective.sum_over_replicas(terms)), axis=1)
+    left, right, squared = tf.unstack(tf.stack(replicas.added_up(terms)), axis=1)
     return BatchNormIdentity(
         tuple(call.owner.name for call in calls),
         left,
@@ -117,12 +118,13 @@ def _sides(y, by_y, g, gamma, layer, objective):
     # In the type of the activations, at least float32; from the sums of each sample on in float64.
     dtype = tf.float64 if y.dtype == tf.float64 else tf.float32
     y, by_y, g = [tf.cast(tensor, dtype) for tensor in (y, by_y, g)]
+    by_y, g = objective.unscaled([by_y, g])
 
     def over_batch(*values):
         return over_replicas([_by_unit(value, layer.axis) for value in values])
 
     def over_replicas(sums):
-        return objective.sum_over_replicas(sums) if layer.synchronized else sums
+        return replicas.added_up(sums) if layer.synchronized else sums
 
     def broadcast(of_units):
         shape = [1] * len(y.shape)

@@ -1,26 +1,16 @@
-"""The tensors between a model's layers, seen during one call and without changing the model."""
-
-import contextlib
-import functools
-import threading
+"""The inputs of the non-linearities: where the output of each weight layer leads to."""
 
 import keras
-import tensorflow as tf
 
-from bnkit.probes.objective import call_in_training
+from bnkit.probes.objective import call_at
+from bnkit.probes.recording import original, parts, recorded, tensors
 from bnkit.probes.stages import stages
-
-# Their layers run once for each time step, mostly in a graph of a loop, which no tensor leaves.
-_LOOPS = (keras.layers.RNN, keras.layers.TimeDistributed)
 
 _ACTIVATIONS = {
     name.replace("_", "")
     for name in dir(keras.activations)
     if name not in ("get", "serialize", "deserialize", "linear") and not name.startswith("_")
 } | {"prelu"}
-
-_LOCK = threading.Lock()
-_NOTHING = object()
 
 
 def pre_activations(model, weights, state, x):
@@ -52,14 +42,14 @@ def pre_activations(model, weights, state, x):
     holders = _holders(inside)
     weight_layers = {id(part) for (part, variable) in holders.values() if _is_matrix(variable)}
     with recorded(_targets(inside, weight_layers)) as calls:
-        outputs, _ = call_in_training(model, weights, state, x)
+        outputs, _ = call_at(model, weights, state, x)
     found = []
     for stage in stages(model):
         variables = [model.trainable_variables[p] for p in stage.positions]
         matrix = next(variable for variable in variables if _is_matrix(variable))
         if id(matrix) not in holders:
             # It belongs to the model itself.
-            found.append((stage.name, _tensors(outputs)[0]))
+            found.append((stage.name, tensors(outputs)[0]))
             continue
         owner, _ = holders[id(matrix)]
         for position, call in enumerate(calls):
@@ -67,151 +57,6 @@ def pre_activations(model, weights, state, x):
                 found.append((stage.name, _follow(calls, position, weight_layers)))
                 break
     return found
-
-
-def parts(model):
-    """The layers and operations inside a model, each once, inner ones before outer ones.
-
-    Without the model itself, and without what is in a layer that loops over time.
-    """
-    found = {}
-
-    def visit(part):
-        if isinstance(part, _LOOPS):
-            return
-        children = part._flatten_layers(False, recursive=False)
-        operations = getattr(part, "operations", ())
-        children += [op for op in operations if isinstance(op, keras.Operation)]
-        for child in children:
-            if id(child) not in found:
-                if isinstance(child, keras.Layer):
-                    visit(child)
-                found[id(child)] = child
-
-    visit(model)
-    return list(found.values())
-
-
-class Call:
-    """A recorded call.
-
-    Attributes:
-        owner: The object whose attribute was called.
-        attribute: The attribute's name.
-        inputs: The tensors among the arguments, a flat list.
-        keywords: The keyword arguments.
-        outputs: The tensors among the results, a flat list.
-        end: Position, among all recorded calls, after the last one made within this one.
-    """
-
-    def __init__(self, owner, attribute, arguments, keywords):
-        self.owner = owner
-        self.attribute = attribute
-        self.inputs = _tensors((arguments, keywords))
-        self.keywords = keywords
-        self.outputs = []
-        self.end = None
-
-
-@contextlib.contextmanager
-def recorded(targets, tape=None):
-    """Records calls while the block runs, in this thread and graph.
-
-    For the time of the block an instance attribute stands before the one that is called;
-    afterwards the objects are as they were, also if the block fails. Replicas share the objects,
-    and one starts while another waits in the middle of its own block: so the attribute stays until
-    the last of them is done, and each records its own calls.
-
-    Args:
-        targets: Pairs `(owner, attribute)`, each once.
-        tape: A `tf.GradientTape`, for derivatives by what a call alone makes of its inputs: the
-            calls then get copies of their floating tensors, watched by the tape.
-
-    Yields:
-        A list that fills with `Call`s, in the order in which they begin.
-    """
-    recorder = _Recorder(tape)
-    with contextlib.ExitStack() as stack:
-        for owner, attribute in targets:
-            _tap(owner, attribute, recorder)
-            stack.callback(_untap, owner, attribute)
-        yield recorder.calls
-
-
-class _Recorder:
-    """What is recorded for one block."""
-
-    def __init__(self, tape):
-        self.calls = []
-        self._tape = tape
-        self._graph = _graph()
-
-    def call(self, tap, arguments, keywords):
-        if _graph() is not self._graph:
-            return tap.original(*arguments, **keywords)
-        if self._tape is not None:
-            arguments, keywords = tf.nest.map_structure(self._copy, (arguments, keywords))
-        call = Call(tap.owner, tap.attribute, arguments, keywords)
-        self.calls.append(call)
-        results = tap.original(*arguments, **keywords)
-        call.outputs = _tensors(results)
-        call.end = len(self.calls)
-        return results
-
-    def _copy(self, value):
-        if not (isinstance(value, tf.Tensor) and value.dtype.is_floating):
-            return value
-        copied = tf.identity(value)
-        self._tape.watch(copied)
-        return copied
-
-
-class _Tap:
-    """Stands in an object's attribute, and passes its calls on to the recorder of the thread."""
-
-    def __init__(self, owner, attribute):
-        self.owner = owner
-        self.attribute = attribute
-        self.own = vars(owner).get(attribute, _NOTHING)
-        self.original = getattr(owner, attribute)
-        self.recorders = {}
-        functools.update_wrapper(self, self.original, updated=())
-
-    def __call__(self, *arguments, **keywords):
-        recorder = self.recorders.get(threading.get_ident())
-        if recorder is None:
-            return self.original(*arguments, **keywords)
-        return recorder.call(self, arguments, keywords)
-
-
-def _tap(owner, attribute, recorder):
-    with _LOCK:
-        tap = vars(owner).get(attribute)
-        if not isinstance(tap, _Tap):
-            tap = _Tap(owner, attribute)
-            # Past Keras, which would keep track of it.
-            object.__setattr__(owner, attribute, tap)
-        tap.recorders[threading.get_ident()] = recorder
-
-
-def _untap(owner, attribute):
-    with _LOCK:
-        tap = vars(owner)[attribute]
-        del tap.recorders[threading.get_ident()]
-        if tap.recorders:
-            return
-        if tap.own is _NOTHING:
-            object.__delattr__(owner, attribute)
-        else:
-            object.__setattr__(owner, attribute, tap.own)
-
-
-def _graph():
-    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-
-
-def _tensors(structure):
-    return [value for value in tf.nest.flatten(structure) if isinstance(value, tf.Tensor)]
 
 
 def _is_matrix(variable):
@@ -249,8 +94,7 @@ def _is_named_nonlinear(part):
 
 
 def _has_activation(part):
-    own = vars(part).get("activation")
-    own = own.own if isinstance(own, _Tap) else own
+    own = original(part, "activation")
     return callable(own) and own is not keras.activations.linear
 
 
