@@ -280,6 +280,7 @@ def _run_study(values, grid, command):
     """Makes the runs of a grid and reports on the study; returns the exit code."""
     from bnkit.report import ReportError, read_claims, write_report
     from bnkit.report.page.headlines import verdicts, warnings
+    from bnkit.report.page.images import show_report
     from bnkit.store import RunError
     from bnkit.study import tables
 
@@ -310,20 +311,13 @@ def _run_study(values, grid, command):
         print(f"bnkit: {line}", file=sys.stderr)
     try:
         page = write_report(study_dir, report)
-        _show_in_tensorboard(page, study_dir / "report")
+        show_report(page, study_dir)
         print(*verdicts(read_claims(report)), sep="\n")
     except (ReportError, OSError) as error:
         return _fail(error, code=1)
     print(f"report: {page}")
     print(f"TensorBoard: tensorboard --logdir {study_dir}")
     return 1 if "failed" in states else 0
-
-
-def _show_in_tensorboard(page, directory, step=0):
-    """The figures of a report as images."""
-    from bnkit.report.page.images import write_images
-
-    write_images(directory, sorted((page.parent / "figures").glob("*.png")), step)
 
 
 def _study_dir(values):
@@ -350,6 +344,7 @@ def _run(values, settings, command):
         tf.config.list_physical_devices()
     from bnkit.report import write_report
     from bnkit.report.page.headlines import headlines, sentence, warnings
+    from bnkit.report.page.images import show_report
     from bnkit.report.runs import read_runs
     from bnkit.store import RunError
 
@@ -366,7 +361,7 @@ def _run(values, settings, command):
         )
         page = write_report(run, report)
         (result,) = headlines(read_runs(run))
-        _show_in_tensorboard(page, run / "tensorboard", result["steps"])
+        show_report(page, run, result["steps"])
     except (ValueError, OSError, RunError) as error:
         return _fail(error)
     for line in warnings([result]):

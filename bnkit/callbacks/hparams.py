@@ -4,7 +4,7 @@ import math
 
 from tensorboard.plugins.hparams import api, api_pb2, summary
 
-from bnkit.store import read_status
+from bnkit.store import ENDED, read_status
 
 # Headline number of the report -> scalar and its name in the table.
 _METRICS = {
@@ -21,7 +21,6 @@ _TYPES = {
     float: api_pb2.DATA_TYPE_FLOAT64,
     str: api_pb2.DATA_TYPE_STRING,
 }
-_STATUS = {"done": api_pb2.STATUS_SUCCESS, "diverged": api_pb2.STATUS_FAILURE}
 
 
 def start(name, settings):
@@ -29,34 +28,36 @@ def start(name, settings):
 
     Args:
         name: Tells the run from all others in the table.
-        settings: Name -> plain value; lists are shown as text, what is None is left out.
+        settings: Name -> plain value; lists are shown as text, and None is left out.
     """
     values = {key: _plain(value) for key, value in settings.items() if value is not None}
     columns = [
         api_pb2.HParamInfo(name=key, type=_TYPES.get(type(values.get(key))), differs=key in _FIRST)
         for key in settings
     ]
-    # Named here, or else every scalar of the run would be a column.
+    # Without these names, every scalar of the run would be a column.
     metrics = [api.Metric(tag, display_name=shown).as_proto() for tag, shown in _METRICS.values()]
     return [summary.experiment_pb(columns, metrics), api.hparams_pb(values, trial_id=name)]
 
 
 def end(path):
-    """How the run in a directory came out: `(steps, scalars, summary)`; None while it may go on.
+    """How the run in a directory came out; None while it may go on.
 
-    `scalars`, name -> number, are those of `bnkit.report.summary.headlines`, without what was not
-    measured; `summary` marks the end of the run.
+    Returns:
+        `(steps, scalars, summary)`. `scalars`, name -> number, are the headline numbers of the
+        report, without those that were not measured; `summary` marks the end of the run.
     """
-    status = read_status(path)["status"]
-    if status not in _STATUS:
+    state = read_status(path)["status"]
+    if state not in ENDED:
         return None
-    # Loads pandas and seaborn, which nothing needs before the end of a run.
+    # Imported here because it loads pandas and seaborn, which only the end of a run needs.
     from bnkit.report.page.headlines import headlines
     from bnkit.report.runs import read_runs
 
     (found,) = headlines(read_runs(path))
     scalars = {tag: found[key] for key, (tag, _) in _METRICS.items() if not math.isnan(found[key])}
-    return found["steps"], scalars, summary.session_end_pb(_STATUS[status])
+    end = api_pb2.STATUS_SUCCESS if state == "done" else api_pb2.STATUS_FAILURE
+    return found["steps"], scalars, summary.session_end_pb(end)
 
 
 def _plain(value):

@@ -4,17 +4,14 @@ import math
 import pathlib
 import re
 import weakref
-from datetime import datetime, timezone
 
 import keras
-import tensorflow as tf
 
-import bnkit
+from bnkit import store
 from bnkit.callbacks.base import Callback
 from bnkit.callbacks.tensorboard import TensorBoard
-from bnkit.store import RunDir
 
-# What has a run directory open: a fit that was interrupted closes nothing.
+# The callback that holds each run directory: an interrupted `model.fit` does not release it.
 _OPEN = weakref.WeakValueDictionary()
 
 
@@ -28,18 +25,19 @@ class RunDirectory(Callback):
         model.fit(x, y, callbacks=[run, landscape])
 
     The loss and accuracy of every epoch, which Keras averages over its steps, are recorded at the
-    epoch's last step, those of the validation data at the step after it; accuracy is the first
-    metric whose name ends so. A second `model.fit` with the same object adds to the first.
+    epoch's last step, those of the validation data at the step after it. Accuracy is the first
+    metric whose name ends in "accuracy" or "acc". A second `model.fit` with the same object adds to
+    the first.
 
     Args:
         path: `RUNS/STUDY/RUN`; what an earlier object left there is replaced.
-        norm: What the arm of the comparison is called in figures; the name of the run by default.
-        seed: Tells runs of one arm apart, and pairs those of different arms.
-        classes: Number of classes, from which verdicts and warnings know what guessing is.
+        norm: What figures call the arm of the comparison; the name of the run by default.
+        seed: Tells runs of one arm apart, and pairs runs of different arms.
+        classes: Number of classes, from which verdicts and warnings know the accuracy of guessing.
 
     Raises:
-        ValueError: at the start of `model.fit` with several steps per execution, which would be
-            counted as one.
+        ValueError: At the start of `model.fit` with several steps per execution: they would count
+            as one.
     """
 
     def __init__(self, path, *, norm=None, seed=0, classes=None):
@@ -72,7 +70,7 @@ class RunDirectory(Callback):
             )
         if self._path in _OPEN:
             _OPEN[self._path].close()
-        self._directory = RunDir(self._path)
+        self._directory = store.RunDir(self._path)
         _OPEN[self._path] = self
         description = self._description()
         if not self._is_begun:
@@ -104,7 +102,7 @@ class RunDirectory(Callback):
         self.close()
 
     def close(self):
-        """Lets others at the directory; after an interrupt `on_train_end` does not come."""
+        """Releases the directory; needed after an interrupt, as Keras ends no training then."""
         if self._directory is not None:
             self._board.close()
             self._directory.close()
@@ -113,33 +111,26 @@ class RunDirectory(Callback):
 
     def _description(self):
         optimizer = self.model.optimizer
-        return {
-            "study": self._path.parent.name,
-            "run": self._path.name,
-            "settings": {
-                "norm": self._norm,
-                # float32 has seven digits.
-                "lr": float(f"{float(keras.ops.convert_to_numpy(optimizer.learning_rate)):.7g}"),
-                "seed": self._seed,
-                # Keras counts the models of a process: they are the same but for the number.
-                "model": re.sub(r"_\d+$", "", self.model.name),
-                "optimizer": type(optimizer).__name__.lower(),
-            },
-            "command": [],
-            "versions": {
-                "bnkit": bnkit.__version__,
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-            },
-            "train_mean_over": "epoch",
-            "data": {"classes": self._classes} if self._classes else {},
-            "parameters": self.model.count_params(),
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        settings = {
+            "norm": self._norm,
+            # float32 has seven digits.
+            "lr": float(f"{float(keras.ops.convert_to_numpy(optimizer.learning_rate)):.7g}"),
+            "seed": self._seed,
+            # Keras numbers the models of a process: without its number the name is the same.
+            "model": re.sub(r"_\d+$", "", self.model.name),
+            "optimizer": type(optimizer).__name__.lower(),
         }
+        return store.describe(
+            self._path,
+            settings,
+            data={"classes": self._classes} if self._classes else {},
+            parameters=self.model.count_params(),
+            train_mean_over="epoch",
+        )
 
 
 def _loss_and_accuracy(logs, prefix):
-    """Of the logs of an epoch, those with the prefix: name -> value."""
+    """The `loss` and the `accuracy` among the logs of an epoch whose names have the prefix."""
     own = {
         name.removeprefix(prefix): value
         for name, value in logs.items()

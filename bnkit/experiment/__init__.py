@@ -14,7 +14,7 @@ from bnkit.experiment import interrupt
 from bnkit.experiment.description import describe
 from bnkit.experiment.watchers import watchers
 from bnkit.losses import HalfSquaredError
-from bnkit.store import RunDir, RunError
+from bnkit.store import ENDED, RunDir, RunError
 from bnkit.training import Clock, Diverged, Trainer
 
 # A run of hours loses at most this many steps to a crash; Ctrl-C loses none.
@@ -48,7 +48,7 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
     clock = Clock()
     with RunDir(pathlib.Path(study_dir) / settings.run_id) as directory:
         earlier = directory.status if resume else None
-        if earlier and earlier["status"] in ("done", "diverged"):
+        if earlier and earlier["status"] in ENDED:
             _log.info("%s is already measured; --noresume measures it again", directory.path)
             return directory.path
         with clock("data"):
@@ -187,7 +187,7 @@ def _check_users_layer(model, x):
 
 
 def _check_same_data(directory, dataset):
-    measured_on = directory.settings["data"]["fingerprint"]
+    measured_on = directory.description["data"]["fingerprint"]
     if measured_on != dataset.fingerprint:
         raise RunError(
             f"{directory.path} was begun on data with fingerprint {measured_on}; those here have "

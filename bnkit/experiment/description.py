@@ -1,32 +1,20 @@
-"""What identifies a run, and what it ran on: the content of `settings.json`."""
+"""What identifies a run, and what it ran on."""
 
 import os
 import pathlib
-import platform
-from datetime import datetime, timezone
 
-import keras
-import numpy as np
 import tensorflow as tf
 
-import bnkit
+from bnkit import store
 
 
 def describe(settings, study_dir, command, dataset, trainer):
-    """The content of `settings.json`."""
-    return {
-        "study": pathlib.Path(study_dir).name,
-        "run": settings.run_id,
-        "settings": settings.to_dict(),
-        "command": list(command),
-        "versions": {
-            "bnkit": bnkit.__version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
-        "data": {
+    """The description of a run, as `RunDir.start` writes it."""
+    return store.describe(
+        pathlib.Path(study_dir) / settings.run_id,
+        settings.to_dict(),
+        command=command,
+        data={
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
             "train_size": len(dataset.train),
@@ -34,15 +22,14 @@ def describe(settings, study_dir, command, dataset, trainer):
             "classes": dataset.classes,
             "input_shape": list(dataset.input_shape),
         },
-        "device": {
+        device={
             "strategy": type(trainer.strategy).__name__,
             "replicas": trainer.replicas,
             "devices": [_device_name(d) for d in trainer.strategy.extended.worker_devices],
             "cores": os.cpu_count(),
         },
-        "parameters": trainer.model.count_params(),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
+        parameters=trainer.model.count_params(),
+    )
 
 
 def _device_name(device):

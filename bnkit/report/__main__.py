@@ -1,4 +1,4 @@
-"""Draw the report of a run or of a study again: `python -m bnkit.report runs/STUDY[/RUN]`."""
+"""Draws the report of a run or of a study again: `python -m bnkit.report runs/STUDY[/RUN]`."""
 
 import pathlib
 import sys
@@ -34,22 +34,18 @@ def main(argv):
         return _refuse(f"expected one PATH, got {len(paths)}: {' '.join(paths) or 'nothing'}")
     from bnkit.report import ReportError, read_claims, write_report
     from bnkit.report.page.headlines import verdicts
+    from bnkit.store import RunError, find_runs
 
     path = pathlib.Path(paths[0]).resolve()
-    if (
-        path.is_dir()
-        and not any(path.glob("settings.json"))
-        and not any(path.glob("*/settings.json"))
-    ):
-        studies = sorted({found.parent.parent.name for found in path.glob("*/*/settings.json")})
-        if studies:
-            return _refuse(f"{paths[0]} holds studies; give one of them: {', '.join(studies)}")
-    is_run = (path / "settings.json").exists()
-    below = pathlib.Path(path.parent.name, path.name) if is_run else pathlib.Path(path.name)
     try:
+        runs = find_runs(path)
+        if path == runs[0].parent.parent:
+            studies = sorted({run.parent.name for run in runs})
+            return _refuse(f"{paths[0]} holds studies; give one of them: {', '.join(studies)}")
+        below = pathlib.Path(path.parent.name, path.name) if path == runs[0] else path.name
         page = write_report(path, pathlib.Path(REPORTS_DIR.value) / below)
         print(*verdicts(read_claims(page.parent)), sep="\n")
-    except (ReportError, OSError) as error:
+    except (ReportError, RunError, OSError) as error:
         return _refuse(str(error))
     print(f"report: {page}")
     return 0

@@ -1,35 +1,37 @@
 """Runs on disk -> tidy DataFrames."""
 
-import pandas
+import pandas as pd
 
 from bnkit import kinds
 from bnkit.report.runs import ReportError, read_runs
-from bnkit.store import NON_FINITE
+from bnkit.store import RunFiles, from_json
 
 
 def load_runs(path, kind):
     """Records of one kind under `path`, one row per record, as a tidy DataFrame.
 
     Args:
-      path: a run directory, a study directory, or the directory of studies.
-      kind: "train", "eval", "landscape", "random_landscape", "ics", or any other kind that a probe
-        has recorded.
+        path: A run directory, a study directory, or the directory of studies.
+        kind: "train", "eval", "landscape", "random_landscape", "ics", or any other kind that a
+            probe has recorded.
 
     Returns:
-      A frame with the columns `study, run, status`, every setting (list settings as tuples), `step`
-      and the fields of the record. Lists are exploded together: `landscape` has one row per step
-      size (`step_size, loss_after_step, gradient_distance`, with `loss, gradient_norm, smoothness`
-      repeated), `random_landscape` the same for every `direction`, `ics` one per weight layer
-      (`layer, l2, cosine, gradient_norm`), as have `signal_propagation`, `weights` and
-      `batch_norm_identity`; `activations` has one per layer and unit, with its `quantiles` and
-      `histogram`, and the `quantile_levels` and `edges` that they refer to, as tuples. Lists of
-      unequal length stay lists in a kind not named here. "nan" and "inf" are real floats. No record
-      of that kind: no rows, the same columns. `train` also has the number of `classes` of the data,
-      nan for a regression, and in `mean_over` whether its values are those of a "step" or means
-      over an "epoch". A field named like a setting is prefixed by its kind.
+        A frame with the columns `study, run, status`, every setting (list settings as tuples),
+        `step` and the fields of the record; a field named like a setting is prefixed by its kind.
+        "nan" and "inf" are real floats. Lists are exploded together: `landscape` has one row per
+        step size (`step_size, loss_after_step, gradient_distance`, with `loss, gradient_norm,
+        smoothness` repeated), `random_landscape` the same for every `direction`, `ics` one per
+        weight layer (`layer, l2, cosine, gradient_norm`), as have `signal_propagation`, `weights`
+        and `batch_norm_identity`; `activations` has one per layer and unit, with its `quantiles`
+        and `histogram`, and the `quantile_levels` and `edges` that they refer to, as tuples. In a
+        kind not named here, lists of unequal length stay lists. Without a record of that kind, the
+        frame has the same columns and no rows. `train` also has the number of `classes` of the
+        data, NaN for a regression, and in `mean_over` whether its values are those of a "step" or
+        means over an "epoch".
 
     Raises:
-      ReportError: nothing at `path`, no runs below it, or a damaged file (named, with the line).
+        ReportError: If there is nothing at `path`, no run below it, or a damaged file (named, with
+            the line).
     """
     return frame(read_runs(path), kind)
 
@@ -38,14 +40,14 @@ def frame(runs, kind):
     """The tidy DataFrame of `load_runs` for runs that have been read already."""
     tables = [_run_frame(run, kind) for run in runs]
     filled = [table for table in tables if len(table)]
-    return pandas.concat(filled or tables[:1], ignore_index=True)
+    return pd.concat(filled or tables[:1], ignore_index=True)
 
 
 def seconds_frame(runs):
-    """Seconds by part of every run that has recorded them: `study, run, norm, lr, seed, part,
-    seconds`.
+    """Seconds by part of every run that has recorded them.
 
-    What `total` holds beyond the named parts is the part "other".
+    The columns are `study, run, norm, lr, seed, part, seconds`. What `total` holds beyond the named
+    parts is the part "other".
     """
     rows = []
     for run in runs:
@@ -58,37 +60,37 @@ def seconds_frame(runs):
             {"study": run.study, "run": run.name, **identity, "part": part, "seconds": seconds}
             for part, seconds in parts.items()
         ]
-    return pandas.DataFrame(rows, columns=["study", "run", "norm", "lr", "seed", "part", "seconds"])
+    return pd.DataFrame(rows, columns=["study", "run", "norm", "lr", "seed", "part", "seconds"])
 
 
 def _run_frame(run, kind):
     rows = []
     for number, fields in run.records.get(kind, []):
         try:
-            rows += _explode(kind, fields)
+            rows += _explode(kind, from_json(fields))
         except ReportError as error:
-            raise ReportError(f"{run.path / 'metrics.jsonl'}, line {number}: {error}") from error
-    table = pandas.DataFrame(rows)
+            raise ReportError(f"{RunFiles(run.path).line(number)}: {error}") from error
+    table = pd.DataFrame(rows)
     for name in ("step", *_columns(kind)):
         if name not in table:
-            table[name] = pandas.Series(float("nan"), index=table.index, dtype=float)
+            table[name] = pd.Series(float("nan"), index=table.index, dtype=float)
     numbers = kinds.KINDS[kind].columns if kind in kinds.KINDS else ()
     for name in table.columns.difference(["step"]):
-        if pandas.api.types.is_numeric_dtype(table[name]) or name in numbers:
+        if pd.api.types.is_numeric_dtype(table[name]) or name in numbers:
             table[name] = table[name].astype(float)
     table = table.rename(columns={name: f"{kind}_{name}" for name in table if name in run.settings})
     if kind == "train":
         table["classes"] = float(run.classes or "nan")
-        table["mean_over"] = run.description.get("train_mean_over", "step")
+        table["mean_over"] = run.train_mean_over
     columns = {
-        name: pandas.Series([value] * len(table), index=table.index)
+        name: pd.Series([value] * len(table), index=table.index)
         for name, value in run.identity.items()
     }
-    return pandas.concat([pandas.DataFrame(columns, index=table.index), table], axis=1)
+    return pd.concat([pd.DataFrame(columns, index=table.index), table], axis=1)
 
 
 def _columns(kind):
-    """Columns that an empty frame has, too; none of a kind that is not in the registry."""
+    """Columns that even an empty frame has; none for a kind that is not in the registry."""
     known = kinds.KINDS.get(kind)
     if known is None:
         return ()
@@ -97,7 +99,7 @@ def _columns(kind):
 
 
 def _explode(kind, fields):
-    """Rows of one record: a row for every entry of its lists, its scalars repeated."""
+    """Rows of one record: one for every entry of its lists, with its scalars repeated."""
     known = kinds.KINDS.get(kind)
     whole, columns = _lists_of_record(known), _column_of_list(known)
     fields = {name: value for name, value in fields.items() if name != "kind"}
@@ -111,7 +113,7 @@ def _explode(kind, fields):
         if known:
             raise ReportError(f"lists of a {kind} record differ in length: {lengths}")
         lists = {}
-    scalars = {name: _number(value) for name, value in fields.items() if name not in lists}
+    scalars = {name: value for name, value in fields.items() if name not in lists}
     scalars |= {name: _entry(scalars[name]) for name in whole if name in scalars}
     if not lists:
         return [scalars]
@@ -129,16 +131,12 @@ def _lists_of_record(kind):
 
 
 def _column_of_list(kind):
-    """List of a record -> column of what a row has of it."""
+    """Name of a list in a record -> name of the column that its entries are in."""
     if kind is None:
-        # The lists of a kind of somebody else's may have the names of our own.
+        # A kind that is not bnkit's may use bnkit's names for its lists.
         return {name: column for labels in kinds.LABELS.values() for name, column in labels.items()}
     return {**kind.labels, **{field.name: field.column for field in kind.fields}}
 
 
 def _entry(value):
-    return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
-
-
-def _number(value):
-    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+    return tuple(value) if isinstance(value, list) else value

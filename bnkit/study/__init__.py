@@ -1,10 +1,11 @@
-"""A study: a grid of settings, every one a run in a process of its own.
+"""A study: a grid of settings, each of them a run in a process of its own.
 
 Nothing here imports TensorFlow; the processes of the runs do.
 """
 
+from bnkit.store import ENDED
 from bnkit.study.grids import AXES, grid
-from bnkit.study.launch import ENDED, Outcome, run, state
+from bnkit.study.launch import Outcome, run, state
 from bnkit.study.process import INTERRUPTED
 
 __all__ = ["AXES", "ENDED", "INTERRUPTED", "Outcome", "grid", "run", "state"]

@@ -1,8 +1,8 @@
 """One run of a study, in a process of its own: started by `bnkit.study.run`, not by hand.
 
-The first line of standard input is the task, as JSON. The input stays open for as long as the run
-is wanted; its end interrupts the run as Ctrl-C does. So no run outlives its study, however that
-ends, and a Ctrl-C in the terminal reaches the runs once, through the study.
+The first line of standard input is the task, as JSON. The study keeps the input open for as long
+as it wants the run; when the input ends, the run is interrupted as by Ctrl-C. So no run outlives
+its study, however that ends, and a Ctrl-C in the terminal reaches each run once, through the study.
 """
 
 import json
@@ -20,7 +20,7 @@ from bnkit.study.process import INTERRUPTED
 
 
 def main():
-    """Returns the exit code: 0 for a run that ended, 1 for one that failed, 130 interrupted."""
+    """Returns the exit code: 0 for a run that ended, 1 if it failed, 130 if it was interrupted."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
@@ -34,7 +34,7 @@ def main():
         return INTERRUPTED
     except Exception as error:
         traceback.print_exc()
-        # The study shows the last line. Keras writes in bold, which is no use in a file.
+        # The study shows the last line, without the escape codes with which Keras prints in bold.
         message = re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}")
         print(" ".join(message.split()), file=sys.stderr)
         return 1
@@ -42,7 +42,7 @@ def main():
 
 
 def _interrupt_at_end_of_input():
-    # Not sys.stdin: a thread that holds it while the interpreter ends is a fatal error.
+    # Not sys.stdin: if a thread holds its lock when the interpreter exits, that is a fatal error.
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGINT)

@@ -4,14 +4,17 @@ import contextlib
 import logging
 import time
 
-# Seconds between two looks at the records of the runs.
+from bnkit.store import StepCounter
+
+# Seconds between two readings of the runs' records.
 _PAUSE = 1.0
 
 
 class Display:
-    """Shows the steps made over all runs, the time left, and how many runs are in which state.
+    """Shows the steps made over all runs, the time left, and how many runs are in each state.
 
-    The time left follows from the mean speed so far, start of the processes and probes included.
+    The time left is estimated from the mean speed so far, which includes the start of processes and
+    the probes.
 
     Args:
         study_dir: Directory of the study.
@@ -25,11 +28,11 @@ class Display:
         self._grid = grid
         self._outcomes = outcomes
         self._progress = progress
-        self._counters = {s: _StepCounter(study_dir / s.run_id / "metrics.jsonl") for s in grid}
+        self._counters = {s: StepCounter(study_dir / s.run_id) for s in grid}
         self._next = 0.0
 
     def show(self, running):
-        """Brings the bar up to date; `running`: settings of the runs at hand."""
+        """Brings the bar up to date; `running`: settings of the runs that are being made."""
         if self._bar.disable or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _PAUSE
@@ -47,7 +50,7 @@ class Display:
         self._bar.refresh()
 
     def _steps(self):
-        """Steps made, and steps to be made in all: a run that has ended makes no more."""
+        """Steps made so far, and in the end: a run that has ended makes no more."""
         made = {settings: counter.count() for settings, counter in self._counters.items()}
         to_make = [made[s] if s in self._outcomes else s.steps for s in self._grid]
         return sum(made.values()), sum(to_make)
@@ -64,12 +67,12 @@ class Display:
                 desc=self._name,
                 unit="step",
                 smoothing=0,
-                # None: silent where nobody watches, such as in a log file.
+                # None: no bar unless standard error is a terminal.
                 disable=None if self._progress else True,
             )
             stack.callback(self._bar.close)
             if not self._bar.disable:
-                # Lines of the log go above the bar, not through it.
+                # Prints log lines above the bar instead of into it.
                 stack.enter_context(logging_redirect_tqdm([logging.getLogger("bnkit")]))
             self._stack = stack.pop_all()
         return self
@@ -78,29 +81,3 @@ class Display:
         self._next = 0.0
         self.show([])
         self._stack.close()
-
-
-class _StepCounter:
-    """Counts the training steps in a file of records, reading only what is new."""
-
-    _STEP = b'"kind": "train"'
-
-    def __init__(self, path):
-        self._path = path
-        self._position = self._steps = 0
-
-    def count(self):
-        try:
-            with open(self._path, "rb") as records:
-                # Cut back to the checkpoint that the run goes on from.
-                if records.seek(0, 2) < self._position:
-                    self._position = self._steps = 0
-                records.seek(self._position)
-                new = records.read()
-        except FileNotFoundError:
-            self._position = self._steps = 0
-            return 0
-        complete = new[: new.rfind(b"\n") + 1]
-        self._position += len(complete)
-        self._steps += complete.count(self._STEP)
-        return self._steps

@@ -1,4 +1,4 @@
-"""Runs the settings of a grid, some at a time, and tells how each came out."""
+"""Makes the runs of a grid, several at a time, and says how each came out."""
 
 import collections
 import contextlib
@@ -11,11 +11,11 @@ import threading
 import time
 
 from bnkit.settings import Settings
-from bnkit.store import ENDED, read_status
+from bnkit.store import ENDED, RunFiles, read_status
 from bnkit.study.display import Display
 from bnkit.study.process import Process
 
-# Seconds between two looks at the processes.
+# Seconds between two checks of the processes.
 _PAUSE = 0.2
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Outcome:
         settings: `bnkit.Settings` of the run.
         state: "done", "diverged", "interrupted" or "failed"; "to do" if it was never started.
         reason: Why it is not done; empty if it is.
-        seconds: What this call spent on it, start of the process included; 0 if it had ended
+        seconds: How long this call took for it, from the start of the process; 0 if it had ended
             before.
     """
 
@@ -40,28 +40,28 @@ class Outcome:
 
 
 def state(settings, study_dir, *, resume=True):
-    """What `run` finds of a run: "done" or "diverged", which it skips; "resume", or "to do"."""
+    """What `run` finds: "done" or "diverged", which it skips; else "resume" or "to do"."""
     directory = pathlib.Path(study_dir) / settings.run_id
     status = read_status(directory) if resume else None
     if status is None:
         return "to do"
     if status["status"] in ENDED:
         return status["status"]
-    return "resume" if any(directory.glob("checkpoints/*.index")) else "to do"
+    return "resume" if RunFiles(directory).has_checkpoint else "to do"
 
 
 def run(grid, study_dir, *, jobs=1, data_dir=None, resume=True, command=(), progress=True):
     """Makes every run of a grid that has not ended yet, each in a process of its own.
 
-    A run that fails or diverges does not stop the others. Ctrl-C, or SIGTERM, asks the runs at
-    hand to save a checkpoint and end, and starts no other; a third one ends them at once. In both
-    cases the same call goes on from there.
+    A run that fails or diverges does not stop the others. After Ctrl-C or SIGTERM no further run
+    starts, and those being made save a checkpoint and end; the third signal ends them at once.
+    Either way, the same call continues from there.
 
     Args:
         grid: List of `bnkit.Settings`, no two of them equal.
         study_dir: Directory of the study, made if needed.
-        jobs: How many runs to make at a time. Of several, each gets its share of the cores, and
-            takes GPU memory only as it needs it.
+        jobs: How many runs to make at a time. If there are several, each gets its share of the
+            cores, and takes GPU memory only as needed.
         data_dir, resume, command: As for `experiment.run`.
         progress: Whether to show a progress bar of the whole study.
 
@@ -69,7 +69,7 @@ def run(grid, study_dir, *, jobs=1, data_dir=None, resume=True, command=(), prog
         List of `Outcome`, in the order of the grid.
 
     Raises:
-        RunError: for a run directory that cannot be read.
+        RunError: If a run directory cannot be read.
     """
     study_dir = pathlib.Path(study_dir)
     found = {settings: state(settings, study_dir, resume=resume) for settings in grid}
@@ -106,9 +106,9 @@ def run(grid, study_dir, *, jobs=1, data_dir=None, resume=True, command=(), prog
 
 
 def _ended(waiting, start, jobs, show):
-    """Starts what waits, so many at a time, and yields each process as soon as it has ended.
+    """Starts the waiting runs, at most `jobs` at a time; yields each process once it has ended.
 
-    After Ctrl-C nothing more is started. `show(running)` is called at every look.
+    After Ctrl-C no further run is started. `show(running)` is called at every check.
     """
     running = []
     with _Interrupts() as interrupts:
@@ -139,7 +139,7 @@ def _tell(outcome, log, count, total):
 
 
 def _environment(jobs):
-    """The environment of a run that shares the machine with others."""
+    """Environment variables for runs of which `jobs` share the machine."""
     environment = dict(os.environ)
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if jobs > 1:
@@ -167,12 +167,15 @@ class _Interrupts:
         self._passed_on = 0
 
     def pass_on(self, running):
-        """The first asks the runs to end, the third ends them."""
+        """The first two signals ask the runs to end, the third kills them."""
         if self.count == self._passed_on:
             return
         self._passed_on = self.count
         for process in running:
-            process.interrupt() if self.count < 3 else process.kill()
+            if self.count < 3:
+                process.interrupt()
+            else:
+                process.kill()
         if running and self.count < 3:
             _log.info("saving %d runs; Ctrl-C three times ends them at once", len(running))
 

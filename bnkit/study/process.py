@@ -7,16 +7,16 @@ import subprocess
 import sys
 import time
 
-from bnkit.store import LOG, read_status
+from bnkit.store import RunFiles, read_status
 
-# What a shell returns for a command that Ctrl-C ended.
+# The exit code that a shell gives a command ended by Ctrl-C.
 INTERRUPTED = 130
 
 
 class Process:
     """Runs `experiment.run(settings, study_dir, **options)` in a process of its own.
 
-    What it prints goes to `run.log` in the directory of the run.
+    What it prints goes to `run.log` in the run's directory.
 
     Args:
         settings: `bnkit.Settings`.
@@ -27,14 +27,14 @@ class Process:
     Attributes:
         settings: As given.
         directory: The directory of the run.
-        log: The file of what it prints.
+        log: The file that gets what it prints.
     """
 
     def __init__(self, settings, study_dir, *, environment, **options):
         self.settings = settings
         self.directory = study_dir / settings.run_id
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.log = self.directory / LOG
+        self.log = RunFiles(self.directory).log
         self._asked_to_end = False
         self._start = time.monotonic()
         with open(self.log, "ab" if options["resume"] else "wb") as log:
@@ -45,7 +45,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                # The terminal sends Ctrl-C to all processes of the session that is its own.
+                # A session of its own: the terminal sends Ctrl-C to every process in its session.
                 start_new_session=True,
             )
         task = {"settings": settings.to_dict(), "study_dir": str(study_dir), **options}
@@ -68,7 +68,7 @@ class Process:
         self._process.kill()
 
     def result(self):
-        """`(state, reason, seconds)` once it has ended; `state` as in `status.json`."""
+        """Waits until the run has ended; returns `(state, reason, seconds)`."""
         code = self._process.wait()
         self._process.stdin.close()
         seconds = time.monotonic() - self._start

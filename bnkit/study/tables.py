@@ -1,28 +1,28 @@
-"""What stands in a terminal about a study: a row for every run."""
+"""What the terminal shows of a study: tables with a row for every run."""
 
 import dataclasses
 import datetime
 
-import pandas
+import pandas as pd
 
 from bnkit.report.page.headlines import headlines
 from bnkit.report.runs import read_runs
+from bnkit.store import ENDED, is_run
 from bnkit.study.grids import AXES
-from bnkit.study.launch import ENDED
 
-# What the tables are about even where it is the same for all runs.
+# Columns of every table, even if they are the same for all runs.
 _ALWAYS = ("norm", "lr", "seed")
 
 
 def read_headlines(outcomes, study_dir):
-    """`Settings` -> headline of the report, with the `seconds` of the run over all calls it took.
+    """`Settings` -> headline of the report, with the `seconds` of the run over all its calls.
 
-    A run that failed before it had anything to record has none.
+    A run that failed before it recorded anything has no headline.
     """
     heads = {}
     for settings in (outcome.settings for outcome in outcomes):
         directory = study_dir / settings.run_id
-        if (directory / "settings.json").exists():
+        if is_run(directory):
             (run,) = read_runs(directory)
             (head,) = headlines([run])
             heads[settings] = head | {"seconds": run.status.get("seconds", {}).get("total")}
@@ -32,8 +32,8 @@ def read_headlines(outcomes, study_dir):
 def outcome_table(outcomes, heads):
     """How every run came out, as a `pandas.DataFrame`.
 
-    Columns: `norm, lr, seed` and what else differs, `state`, and of the `read_headlines` the
-    numbers `loss, accuracy, test_loss, test, seconds`, but none that no run has.
+    Its columns are `norm, lr, seed` and whatever else differs, `state`, and from `read_headlines`
+    those of `loss, accuracy, test_loss, test, seconds` that any run has.
     """
     table = _identity([outcome.settings for outcome in outcomes])
     table["state"] = [outcome.state for outcome in outcomes]
@@ -43,7 +43,7 @@ def outcome_table(outcomes, heads):
 
 
 def plan_table(grid, states, estimates):
-    """What is to be done, as a `pandas.DataFrame`: the `state` of every run, and its `estimate`."""
+    """What there is to do, as a `pandas.DataFrame`: `state` and `estimate` of every run."""
     table = _identity(grid)
     table["state"] = [states[settings] for settings in grid]
     table["estimate"] = [
@@ -64,7 +64,7 @@ def text(table):
 
 def _identity(grid):
     """The columns that tell the runs apart."""
-    table = pandas.DataFrame([dataclasses.asdict(settings) for settings in grid])
+    table = pd.DataFrame([dataclasses.asdict(settings) for settings in grid])
     names = [name for name in AXES if name not in _ALWAYS and table[name].nunique() > 1]
     return table[[*names, *_ALWAYS]].copy()
 

@@ -14,22 +14,36 @@ from tensorboard.compat.proto import (
 from tensorboard.plugins.image import metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from bnkit.report.page import figure_files
+from bnkit.store import tensorboard_directory
+
 _SUFFIX = ".report"
 
 
-def write_images(directory, pngs, step=0):
-    """Show figures in TensorBoard as `report/NAME`, in place of those of an earlier report.
+def show_report(page, path, step=0):
+    """Shows the figures of a report where TensorBoard has the run or the study that it is about.
 
     Args:
-      directory: that of the event files, made if missing.
-      pngs: paths `NAME.png`.
-      step: that TensorBoard shows them at.
+        page: Path of the report's page.
+        path: The directory of the run or the study.
+        step: The step at which TensorBoard shows them.
+    """
+    write_images(tensorboard_directory(path), figure_files.pngs(page.parent), step)
+
+
+def write_images(directory, pngs, step=0):
+    """Shows figures in TensorBoard as `report/NAME`, in place of those of an earlier report.
+
+    Args:
+        directory: Where the event files go, made if missing.
+        pngs: Paths `NAME.png`.
+        step: The step at which TensorBoard shows them.
     """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     earlier = list(directory.glob(f"events.out.tfevents.*{_SUFFIX}"))
     now = time.time()
-    # A new name: TensorBoard would not notice that a file it has read is another one now.
+    # A new name: TensorBoard would not notice new content in a file that it has already read.
     path = directory / f"events.out.tfevents.{now:.6f}{_SUFFIX}"
     with open(path, "wb") as file:
         writer = RecordWriter(file)

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bnkit import kinds
 from bnkit.report import ReportError, __main__, claims, figures, frames, read_claims, write_report
-from bnkit.report.page import headlines, write
+from bnkit.report.page import figure_files, headlines, write
 from bnkit.report.runs import read_runs
 from bnkit.report.statistics import training
 
@@ -417,9 +417,11 @@ def test_the_reason_of_a_failure_is_one_line():
 def test_fewer_colours_in_a_figure_are_not_seen(runs):
     entry = next(one for one in figures.FIGURES if one.name == "loss_band")
     drawn = entry.draw(frames.load_runs(runs(steps=60), "landscape"))
-    drawn.set_dpi(write.DOTS_PER_INCH)
+    drawn.set_dpi(figure_files.DOTS_PER_INCH)
     agg = FigureCanvasAgg(drawn)
-    found = numpy.asarray(PIL.Image.open(write._png(agg)).convert("RGB"), dtype=float)
+    found = numpy.asarray(
+        PIL.Image.open(io.BytesIO(figure_files._png(agg))).convert("RGB"), dtype=float
+    )
     true = numpy.asarray(agg.buffer_rgba(), dtype=float)[..., :3]
     differences = numpy.abs(found - true).max(axis=-1)
     assert (differences > 12).mean() < 0.002 and differences.mean() < 0.3

@@ -1,3 +1,5 @@
+"""What a run writes, read from the files themselves."""
+
 import json
 import subprocess
 import sys
@@ -5,47 +7,55 @@ import sys
 import numpy as np
 import pytest
 
-from bnkit.store import RunDir, RunError, to_json
+from bnkit.store import RunDir, RunError
+
+DESCRIPTION = {"study": "study", "run": "run", "settings": {"norm": "bn"}}
 
 
 def lines(directory):
     return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
 
 
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
 def test_records_are_on_disk_as_soon_as_they_are_appended(tmp_path):
     with RunDir(tmp_path / "run") as run:
-        run.start({"run": "run"})
+        run.start(DESCRIPTION)
         run.append({"step": 0, "kind": "train", "loss": np.float32(0.5)})
         assert lines(run.path) == [{"step": 0, "kind": "train", "loss": 0.5}]
-        run.append({"step": 1, "kind": "train", "loss": float("nan")})
-        assert lines(run.path)[1]["loss"] == "nan"
-
-
-def test_plain_values():
-    values = {"a": np.array([1.0, np.inf, -np.inf]), "b": (np.int64(3), True, None, "text")}
-    assert to_json(values) == {"a": [1.0, "inf", "-inf"], "b": [3, True, None, "text"]}
-    with pytest.raises(TypeError, match="object"):
-        to_json(object())
+        run.append({"step": 1, "kind": "train", "loss": float("inf")})
+        assert lines(run.path)[1]["loss"] == "inf"
+        assert run.records() == [
+            {"step": 0, "kind": "train", "loss": 0.5},
+            {"step": 1, "kind": "train", "loss": float("inf")},
+        ]
 
 
 def test_status_says_how_far_a_run_is(tmp_path):
     with RunDir(tmp_path) as run:
         assert run.status is None
-        run.start({})
+        run.start(DESCRIPTION)
         assert run.status["status"] == "running"
         run.set_status("diverged", reason="loss is nan", steps=7, seconds={"train": 1.23456})
-        assert run.status == {
+        written = json.loads((tmp_path / "status.json").read_text())
+        assert written == run.status
+        assert written == {
             "status": "diverged",
             "reason": "loss is nan",
             "steps": 7,
             "seconds": {"train": 1.235},
         }
-    assert not list(tmp_path.glob("*.unfinished"))
+        with pytest.raises(ValueError, match="Received: 'finished'"):
+            run.set_status("finished")
+        assert run.status == written
+    assert names(tmp_path) == [".lock", "settings.json", "status.json"]
 
 
 def test_truncating_drops_what_came_after_the_checkpoint(tmp_path):
     with RunDir(tmp_path) as run:
-        run.start({})
+        run.start(DESCRIPTION)
         assert run.metrics_length() == 0
         run.append({"step": 0, "kind": "train"})
         length = run.metrics_length()
@@ -53,24 +63,24 @@ def test_truncating_drops_what_came_after_the_checkpoint(tmp_path):
         run.truncate_metrics(length)
         run.append({"step": 1, "kind": "eval"})
         assert lines(tmp_path) == [{"step": 0, "kind": "train"}, {"step": 1, "kind": "eval"}]
-        with pytest.raises(RunError, match="shorter"):
+        with pytest.raises(RunError, match=r"metrics\.jsonl is shorter"):
             run.truncate_metrics(10_000)
+        run.truncate_metrics(0)
+        assert run.records() == [] and run.metrics_length() == 0
 
 
-def test_starting_again_empties_the_directory(tmp_path):
+def test_starting_again_empties_the_directory_but_for_the_log(tmp_path):
     with RunDir(tmp_path) as run:
-        run.start({"first": 1})
+        assert run.description is None
+        run.start(DESCRIPTION)
         run.append({"step": 0, "kind": "train"})
         run.checkpoints.mkdir()
         (run.checkpoints / "ckpt").write_text("x")
+        (tmp_path / "run.log").write_text("printed by the run that starts now")
     with RunDir(tmp_path) as run:
-        run.start({"second": 2})
-        assert sorted(p.name for p in tmp_path.iterdir()) == [
-            ".lock",
-            "settings.json",
-            "status.json",
-        ]
-        assert run.settings == {"format": 1, "second": 2}
+        run.start({**DESCRIPTION, "more": 2})
+        assert names(tmp_path) == [".lock", "run.log", "settings.json", "status.json"]
+        assert run.description == {"format": 1, **DESCRIPTION, "more": 2}
 
 
 def test_a_run_belongs_to_one_process(tmp_path):

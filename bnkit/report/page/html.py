@@ -1,0 +1,109 @@
+"""The report page: one HTML file that needs nothing else."""
+
+import datetime
+import shlex
+
+import jinja2
+import numpy as np
+
+from bnkit import kinds
+from bnkit.report import claims
+from bnkit.report.page import comparison, headlines
+from bnkit.report.statistics import training
+
+SYMBOLS = {claims.SUPPORTED: "✓", claims.CONTRADICTED: "✗", claims.INCONCLUSIVE: "?"}
+
+
+def render(runs, verdicts, drawn, left_out, seconds):
+    """The text of the page.
+
+    Args:
+        runs: List of `runs.Run`.
+        verdicts: Claims as dicts, as in `claims.json`.
+        drawn: What `figure_files.save` returned for each figure.
+        left_out: The figures that lack values, as dicts with `title`, `kind` and `column`.
+        seconds: The table of `frames.seconds_frame`.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bnkit.report.page", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(percent=_percent, number=_number, effect=headlines.effect)
+    heads = headlines.headlines(runs)
+    shared, differing = comparison.compare(runs)
+    commands = list(dict.fromkeys(map(_command, runs)))
+    return environment.get_template("page.html.j2").render(
+        title=_title(runs),
+        subtitle=_subtitle(runs, heads),
+        heads=heads,
+        several=len(runs) > 1,
+        classify=not all(head["is_regression"] for head in heads),
+        regress=any(head["is_regression"] for head in heads),
+        studies=len({run.study for run in runs}) > 1,
+        warnings=[*headlines.warnings(heads), *comparison.warnings(differing)],
+        answered=[claim for claim in verdicts if claim["effect"] is not None],
+        unanswered=[claim for claim in verdicts if claim["effect"] is None],
+        symbols=SYMBOLS,
+        least_seeds=claims.LEAST_SEEDS,
+        figures=_grouped(drawn),
+        left_out=left_out,
+        seconds=_seconds(seconds),
+        shared=shared,
+        differing=differing,
+        commands=[command for command in commands if command],
+        last=training.LAST,
+        early=training.EARLY,
+        drawn_at=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _title(runs):
+    studies = list(dict.fromkeys(run.study for run in runs))
+    return f"{studies[0]} / {runs[0].name}" if len(runs) == 1 else ", ".join(studies)
+
+
+def _subtitle(runs, heads):
+    """One line: what was trained on what, how often, and how it went."""
+    models = _listed(run.settings.get("model") for run in runs)
+    data = _listed(run.settings.get("dataset") for run in runs)
+    norms = _listed(head["norm"] for head in heads)
+    rates = _listed(head["lr"] for head in heads)
+    done = sum(head["status"] == "done" for head in heads)
+    count = f"{len(runs)} runs, {done} done" if len(runs) > 1 else heads[0]["status"]
+    return f"{models} on {data}; normalisation {norms}; learning rate {rates}; {count}"
+
+
+def _listed(values):
+    return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
+
+
+def _grouped(drawn):
+    """Pairs of a group and its figures, in the order of `kinds.GROUPS`."""
+    groups = {group: [one for one in drawn if one["group"] == group] for group in kinds.GROUPS}
+    return [(group, members) for group, members in groups.items() if members]
+
+
+def _seconds(table):
+    """Names of the parts, and a row per run with its seconds for each; the total comes first."""
+    if table.empty:
+        return {"names": [], "rows": []}
+    parts = table.pivot(index=["study", "run"], columns="part", values="seconds")
+    parts = parts[list(dict.fromkeys(table["part"]))]
+    parts.insert(0, "total", parts.sum(axis="columns"))
+    rows = [{"run": run, "values": list(values)} for (_, run), values in parts.T.items()]
+    return {"names": list(parts), "rows": rows}
+
+
+def _command(run):
+    return shlex.join(map(str, run.description.get("command", [])))
+
+
+def _percent(value):
+    return f"{100 * value:.1f} %" if np.isfinite(value) else "-"
+
+
+def _number(value):
+    return "-" if np.isnan(value) else f"{value:.3g}"

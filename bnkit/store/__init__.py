@@ -1,0 +1,32 @@
+"""The run format: nothing else in bnkit knows how a run is kept on disk.
+
+`RunDir` writes a run, `read_description`, `read_status` and `read_records` read one, whoever holds
+it, and `RunFiles` says where its files are.
+"""
+
+from bnkit.store.contents import ENDED, STATES, describe
+from bnkit.store.encoding import from_json, to_json
+from bnkit.store.errors import RunError
+from bnkit.store.files import replace_file
+from bnkit.store.layout import RunFiles, find_runs, is_run, tensorboard_directory
+from bnkit.store.reading import StepCounter, read_description, read_records, read_status
+from bnkit.store.run_dir import RunDir
+
+__all__ = [
+    "ENDED",
+    "STATES",
+    "RunDir",
+    "RunError",
+    "RunFiles",
+    "StepCounter",
+    "describe",
+    "find_runs",
+    "from_json",
+    "is_run",
+    "read_description",
+    "read_records",
+    "read_status",
+    "replace_file",
+    "tensorboard_directory",
+    "to_json",
+]

@@ -1,0 +1,90 @@
+"""Where a run keeps what, and where runs are found."""
+
+import dataclasses
+import pathlib
+
+from bnkit.store.errors import RunError
+
+_DESCRIPTION = "settings.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFiles:
+    """The files of one run, whether they are there or not.
+
+    Attributes:
+        directory: `RUNS/STUDY/RUN`.
+    """
+
+    directory: pathlib.Path
+
+    @property
+    def description(self):
+        return self.directory / _DESCRIPTION
+
+    @property
+    def status(self):
+        return self.directory / "status.json"
+
+    @property
+    def records(self):
+        return self.directory / "metrics.jsonl"
+
+    @property
+    def checkpoints(self):
+        return self.directory / "checkpoints"
+
+    @property
+    def tensorboard(self):
+        return self.directory / "tensorboard"
+
+    @property
+    def log(self):
+        """What the process of a study's run prints."""
+        return self.directory / "run.log"
+
+    @property
+    def lock(self):
+        """Held by the process that writes the run."""
+        return self.directory / ".lock"
+
+    @property
+    def has_checkpoint(self):
+        """Whether there is a checkpoint to go on from."""
+        return any(self.checkpoints.glob("*.index"))
+
+    def line(self, number):
+        """How messages name a line of the records; the first is 1."""
+        return f"{self.records}, line {number}"
+
+
+def is_run(path):
+    """Whether a directory is that of a run: what it measures has been described."""
+    return RunFiles(pathlib.Path(path)).description.exists()
+
+
+def find_runs(path):
+    """The directories of all runs at or below `path`, sorted.
+
+    Args:
+        path: A run directory, a study directory, or the directory of studies.
+
+    Raises:
+        RunError: If there is nothing at `path`, or no run.
+    """
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        found = "is a file" if path.exists() else "does not exist"
+        raise RunError(f"{path} {found}; expected the directory of a run, a study or of studies")
+    patterns = (_DESCRIPTION, f"*/{_DESCRIPTION}", f"*/*/{_DESCRIPTION}")
+    for pattern in patterns:
+        found = sorted(path.glob(pattern))
+        if found:
+            return [description.parent for description in found]
+    raise RunError(f"no runs in {path}: looked for {', '.join(patterns[:-1])} and {patterns[-1]}")
+
+
+def tensorboard_directory(path):
+    """Where TensorBoard finds what is shown of a run, or of a whole study."""
+    path = pathlib.Path(path)
+    return RunFiles(path).tensorboard if is_run(path) else path / "report"

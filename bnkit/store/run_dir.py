@@ -1,0 +1,117 @@
+"""Writing a run: what is measured is on disk at once, and readable at any moment."""
+
+import json
+import os
+import pathlib
+import shutil
+
+import filelock
+
+from bnkit.store import contents
+from bnkit.store.encoding import from_json, to_json
+from bnkit.store.errors import RunError
+from bnkit.store.files import replace_file
+from bnkit.store.layout import RunFiles
+from bnkit.store.reading import read_description, read_records, read_status
+
+
+class RunDir:
+    """One run's directory `RUNS/STUDY/RUN/`, held by one process at a time.
+
+    `settings.json` and `status.json` are replaced atomically; records are appended to
+    `metrics.jsonl` and flushed one by one, so an interrupted run keeps what it measured.
+
+    Raises:
+        RunError: If another process is writing to the same run.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._files = RunFiles(self.path)
+        self._lock = filelock.FileLock(self._files.lock)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise RunError(f"another process is writing to {self.path}") from None
+        self._metrics = None
+
+    @property
+    def checkpoints(self):
+        return self._files.checkpoints
+
+    @property
+    def tensorboard(self):
+        return self._files.tensorboard
+
+    @property
+    def description(self):
+        """What `settings.json` says, or None for a run that never started."""
+        return read_description(self.path)
+
+    @property
+    def status(self):
+        """What `status.json` says, or None for a run that never started."""
+        return read_status(self.path)
+
+    def start(self, description):
+        """Empties the directory and writes the description, before anything is measured.
+
+        Args:
+            description: As `describe` makes it.
+        """
+        for entry in self.path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry not in (self._files.lock, self._files.log):
+                entry.unlink()
+        _write(self._files.description, {"format": contents.FORMAT, **description})
+        self.set_status("running")
+
+    def set_status(self, state, **fields):
+        """Writes how far the run is; `state` and `fields` as for `contents.status`."""
+        _write(self._files.status, contents.status(state, **fields))
+
+    def append(self, record):
+        """Adds one record, a dict with `step` and `kind`."""
+        if self._metrics is None:
+            self._metrics = open(self._files.records, "a", encoding="utf-8")  # noqa: SIM115
+        self._metrics.write(json.dumps(to_json(record), allow_nan=False) + "\n")
+        self._metrics.flush()
+
+    def records(self):
+        """All records in the order written."""
+        return [from_json(record) for _, record in read_records(self.path)]
+
+    def metrics_length(self):
+        """Bytes of records: kept with a checkpoint, so that a resumed run can cut them back."""
+        return self._files.records.stat().st_size if self._files.records.exists() else 0
+
+    def truncate_metrics(self, length):
+        """Drops the records written after the checkpoint that a run resumes from."""
+        self._close_metrics()
+        if self.metrics_length() < length:
+            raise RunError(f"{self._files.records} is shorter than its checkpoint says")
+        if length:
+            os.truncate(self._files.records, length)
+        elif self.metrics_length():
+            self._files.records.unlink()
+
+    def close(self):
+        self._close_metrics()
+        self._lock.release()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def _close_metrics(self):
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+
+
+def _write(path, content):
+    replace_file(path, (json.dumps(to_json(content), indent=2) + "\n").encode())
