@@ -10,7 +10,7 @@ import pytest
 
 from bnkit import kinds
 from bnkit.report import ReportError, frames, load_runs
-from bnkit.report.runs import Run, read_runs
+from bnkit.report.runs import read_runs
 
 
 def _metrics(directory, text):
@@ -73,17 +73,6 @@ def test_random_landscape_has_a_row_per_direction_and_step_size(runs):
     assert list(table["loss_after_step"]) == [1.0, 2.0, 1.0, 2.0]
 
 
-def test_a_regression_has_no_classes_and_no_accuracy(runs):
-    runs(model="dln", steps=30), runs(steps=30)
-    (image, linear) = sorted(read_runs(runs.root), key=lambda run: run.is_regression)
-    assert (image.classes, image.is_regression) == (10, False)
-    assert (linear.classes, linear.is_regression) == (None, True)
-    table = load_runs(linear.path, "train")
-    assert table["accuracy"].isna().all() and table["loss"].notna().all()
-    unknown = Run(linear.path, {**linear.description, "data": {}}, {}, {})
-    assert not unknown.is_regression
-
-
 def test_covariate_shift_has_a_row_per_layer(runs):
     run = runs(kinds=())
     _metrics(
@@ -116,22 +105,6 @@ def test_a_kind_that_is_not_known_is_exploded_where_its_lists_agree(runs):
     assert list(load_runs(run, "ragged")["b"]) == [[1, 2]]
 
 
-@pytest.mark.parametrize("rest", ['{"step":1,"ki', '{"step":1,"kind":"train","loss":"\xc3'])
-def test_a_last_line_that_is_cut_off_is_ignored(runs, rest):
-    run = runs(kinds=(), status="running")
-    content = b'{"step":0,"kind":"train","loss":1,"accuracy":0}\n' + rest.encode("latin-1")
-    (run / "metrics.jsonl").write_bytes(content)
-    assert list(load_runs(run, "train")["step"]) == [0]
-
-
-@pytest.mark.parametrize("line", ["{oops", "[1, 2]", '{"kind": "train"}'])
-def test_a_damaged_line_elsewhere_is_an_error_naming_file_and_line(runs, line):
-    run = runs(kinds=())
-    _metrics(run, '{"step":0,"kind":"train","loss":1}\n' + line + "\n")
-    with pytest.raises(ReportError, match=r"metrics\.jsonl, line 2 is damaged"):
-        load_runs(run, "train")
-
-
 def test_no_record_of_that_kind_gives_no_rows_and_the_same_columns(runs):
     full, empty = runs(norm="bn"), runs(norm="none", kinds=())
     (empty / "metrics.jsonl").unlink()
@@ -148,21 +121,6 @@ def test_a_run_a_study_and_the_directory_of_studies(runs):
     assert load_runs(one, "eval")["run"].nunique() == 1
     assert load_runs(runs.root / "a", "eval")["run"].nunique() == 2
     assert set(load_runs(runs.root, "eval")["study"]) == {"a", "b"}
-
-
-def test_nothing_to_load_says_what_was_looked_for(tmp_path):
-    with pytest.raises(ReportError, match="nowhere does not exist"):
-        load_runs(tmp_path / "nowhere", "train")
-    with pytest.raises(ReportError, match=r"no runs in .*settings\.json"):
-        load_runs(tmp_path, "train")
-
-
-def test_another_format_is_refused(runs):
-    run = runs()
-    content = json.loads((run / "settings.json").read_text())
-    (run / "settings.json").write_text(json.dumps({**content, "format": 7}))
-    with pytest.raises(ReportError, match=r"format 7; .* reads format 1"):
-        load_runs(run, "train")
 
 
 def test_what_no_part_accounts_for_is_other(runs):

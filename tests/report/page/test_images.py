@@ -1,19 +1,19 @@
 import subprocess
 import sys
 
-import numpy
+import numpy as np
 import pytest
 from matplotlib import pyplot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bnkit.report.page.images import write_images
+from bnkit.report.page.images import show_report, write_images
 
 
 @pytest.fixture
 def pngs(tmp_path):
     paths = [tmp_path / "loss.png", tmp_path / "smoothness.png"]
     for path, width in zip(paths, (30, 50), strict=True):
-        pyplot.imsave(path, numpy.zeros((20, width, 3)))
+        pyplot.imsave(path, np.zeros((20, width, 3)))
     return paths
 
 
@@ -46,6 +46,21 @@ def test_a_report_drawn_again_replaces_its_images_and_nothing_else(tmp_path, png
     (after,) = tmp_path.glob("*.report")
     assert other.exists() and before != after
     assert list(shown(tmp_path)) == ["report/loss"]
+
+
+def test_a_report_is_shown_with_the_run_or_the_study_that_it_is_about(tmp_path):
+    figures = tmp_path / "reports" / "figures"
+    figures.mkdir(parents=True)
+    pyplot.imsave(figures / "loss.png", np.zeros((20, 30, 3)))
+    page = figures.parent / "index.html"
+    run = tmp_path / "study" / "run"
+    run.mkdir(parents=True)
+    (run / "settings.json").write_text("{}")
+    show_report(page, run, step=7)
+    show_report(page, run.parent)
+    png = (figures / "loss.png").read_bytes()
+    assert shown(run / "tensorboard") == {"report/loss": [(7, [b"30", b"20", png])]}
+    assert shown(run.parent / "report") == {"report/loss": [(0, [b"30", b"20", png])]}
 
 
 def test_images_are_written_without_tensorflow():

@@ -1,72 +1,19 @@
 """The page, its files, and the command."""
 
-import html
 import io
 import json
 import math
-import os
 import re
-import shutil
-import subprocess
 
-import numpy
 import pandas
-import PIL.Image
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from report_pages import arms, contents, rows
 
 from bnkit import kinds
-from bnkit.report import ReportError, __main__, claims, figures, frames, read_claims, write_report
-from bnkit.report.page import figure_files, headlines, write
+from bnkit.report import ReportError, claims, figures, frames, read_claims, write_report
+from bnkit.report.page import headlines
 from bnkit.report.runs import read_runs
 from bnkit.report.statistics import training
-
-HOSTILE = "my.module:<script>alert('$x_1$')</script>"
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-# Files that a browser keeps go to a directory of the test, and it reaches for no network.
-BROWSER_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def rows(text):
-    """The rows of all verdicts in a page, as lists of the text of their cells."""
-    found = re.findall(r'<tr>\s*(<td class="verdict .*?)</tr>', text, re.DOTALL)
-    cells = [re.findall(r"<td.*?</td>", row, re.DOTALL) for row in found]
-    return [
-        [" ".join(html.unescape(re.sub("<[^>]*>", " ", cell)).split()) for cell in row]
-        for row in cells
-    ]
-
-
-def arms(runs, norms=("none", "bn"), seeds=(0, 1, 2), lr=0.1, **settings):
-    """A study of some arms with the fewest records that have verdicts; returns its path."""
-    given = {"steps": 150, "probe_every": 50, "probes": [], "kinds": ("train",), **settings}
-    for norm in norms:
-        for seed in seeds:
-            path = runs(norm=norm, seed=seed, lr=lr, **given)
-    return path.parent
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """For what stands around the figures: they take nearly all the time."""
-    monkeypatch.setattr(write, "FIGURES", ())
-
-
-def contents(directory):
-    """What every file at and below a directory holds, and when it was written."""
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
 def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
@@ -105,28 +52,6 @@ def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
         pandas.testing.assert_frame_equal(saved, drawn)
     assert "python -m bnkit.main --norm=bn --lr=0.5" in text
     assert "0123456789abcdef" in text and "2.21.0" in text
-
-
-def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path):
-    runs(norm=HOSTILE, steps=60, kinds=("train", "landscape"), status="running")
-    runs(norm="none", steps=120, kinds=("train", "landscape"))
-    runs(norm="bn", steps=60, kinds=("train",), status="diverged")
-    text = write_report(runs.root / "main", tmp_path / "report").read_text()
-    assert "<script" not in text and "&lt;script&gt;" in text
-    assert "Internal covariate shift (l2 of ics)" in text
-    assert "bn-lr0.5-seed0-1a2b3c4d diverged." in text and "had not ended" in text
-    assert "none-lr0.5-seed0-1a2b3c4d never trained" in text
-    assert 'class="differs"' in text
-
-
-def test_a_report_without_any_record_still_lists_the_settings(runs, tmp_path):
-    path = runs(kinds=(), status="failed")
-    text = write_report(path, tmp_path / "report").read_text()
-    expected = [one for one in figures.FIGURES if one.applies(read_runs(path))]
-    (missed,) = re.findall(r"Not drawn, for want of values:(.*?)</p>", text, re.DOTALL)
-    # The seconds are not among the records.
-    assert len(re.findall(r"\(\w+ of \w+\)", missed)) == len(expected) - 1 >= 10
-    assert "batch_size" in text and " failed." in text
 
 
 def test_headline_numbers(runs):
@@ -226,57 +151,10 @@ def test_a_classification_is_summed_up_by_its_accuracies(runs):
     )
 
 
-def test_both_tasks_in_one_report(runs, tmp_path):
-    runs(norm="bn", steps=60, kinds=("train", "eval"), probes=[])
-    runs(norm="bn", steps=60, kinds=("train", "eval"), probes=[], model="dln")
-    text = write_report(runs.root / "main", tmp_path / "report").read_text()
-    assert "test<br>loss" in text and "test<br>accuracy" in text
-    assert "(accuracy of train)" not in text and 'id="accuracy"' in text
-
-
-def test_random_directions_are_missed_only_where_they_were_asked_for(runs, tmp_path):
-    asked = runs(study="asked", kinds=())
-    not_asked = runs(study="not", kinds=(), probes=["landscape", "ics"])
-    text = write_report(asked, tmp_path / "asked").read_text()
-    assert "Loss along random directions (loss_after_step of random_landscape)" in text
-    assert "andom directions" not in write_report(not_asked, tmp_path / "not").read_text()
-
-
-def test_nothing_is_missed_of_a_run_without_probes(runs, tmp_path):
-    for norm in ("none", "bn"):
-        for lr in (0.1, 0.2, 0.5):
-            runs(norm=norm, lr=lr, steps=60, kinds=("train", "eval"), probes=[])
-    text = write_report(runs.root / "main", tmp_path / "report").read_text()
-    assert "Not drawn" not in text and 'id="largest_learning_rate"' in text
-
-
 def test_smoothness_that_was_lost_is_the_largest(runs):
     path = runs(model="dln", norm="none", steps=10, kinds=("landscape",))
     (head,) = headlines.headlines(read_runs(path))
     assert head["early"] == head["width"] == math.inf
-
-
-def test_command_writes_below_the_reports_directory(runs, tmp_path, capsys):
-    path = runs(steps=30, study="fig1", kinds=("train",))
-    option = f"--reports_dir={tmp_path / 'reports'}"
-    assert __main__.main(["report", str(path), option]) == 0
-    made = tmp_path / "reports" / "fig1" / path.name / "index.html"
-    assert capsys.readouterr().out.splitlines()[-1] == f"report: {made}" and made.exists()
-    assert __main__.main(["report", str(path.parent), option]) == 0
-    assert (tmp_path / "reports" / "fig1" / "index.html").exists()
-
-
-def test_command_refuses_in_one_line(runs, tmp_path, capsys):
-    runs(study="a", kinds=())
-    for arguments, message in (
-        ([str(tmp_path / "nowhere")], "nowhere does not exist"),
-        ([str(runs.root)], "give one of them: a"),
-        ([], "expected one PATH, got 0"),
-        (["x", "--wrong=1"], "wrong"),
-    ):
-        assert __main__.main(["report", *arguments]) == 2
-        error = capsys.readouterr().err
-        assert message in error and error.count("\n") == 1
 
 
 def test_nothing_is_written_where_there_is_nothing_to_report(tmp_path):
@@ -318,93 +196,6 @@ def test_every_verdict_is_in_the_page_in_a_file_and_on_the_terminal(runs, tmp_pa
     assert len(lines) == 3 and "theorem-4.1" in lines[2] and "faster-training" not in lines[2]
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_verdicts_are_told_apart_by_word_and_symbol(runs, tmp_path):
-    study = arms(runs)
-    # With the arms exchanged the claim is contradicted.
-    exchanged = {"none": "bn", "bn": "none"}
-    for directory in study.iterdir():
-        described = json.loads((directory / "settings.json").read_text())
-        described["settings"]["norm"] = exchanged[described["settings"]["norm"]]
-        (directory / "settings.json").write_text(json.dumps(described))
-    found = rows(write_report(study, tmp_path / "report").read_text())
-    assert found[0][0] == "✗ contradicted"
-    assert {row[0] for row in found[1:]} == {"? inconclusive"}
-
-
-@pytest.mark.usefixtures("no_figures")
-def test_one_run_without_a_verdict_says_so_in_one_line(runs, tmp_path):
-    path = runs(steps=30, kinds=("train",), probes=[])
-    text = write_report(path, tmp_path / "report").read_text()
-    assert "No claim can be examined with this run alone." in text
-    assert rows(text.split('<details class="unanswered">')[0]) == []
-    lines = headlines.verdicts(read_claims(tmp_path / "report"))
-    assert lines[0] == "claims: these runs decide none" and len(lines) == 2
-
-
-def test_a_study_that_is_running_says_what_is_missing(runs, tmp_path):
-    study = arms(runs, norms=("bn",), seeds=(0,), steps=30, probes=["ics"])
-    arms(runs, norms=("none",), seeds=(0,), steps=30, probes=["ics"], status="running", kinds=())
-    # A line that is being written.
-    with open(next(study.glob("bn-*")) / "metrics.jsonl", "a") as file:
-        file.write('{"step": 30, "ki')
-    text = write_report(study, tmp_path / "report").read_text()
-    assert "none-lr0.1-seed0-1a2b3c4d had not ended when this was drawn." in text
-    assert "2 runs, 1 done" in text
-    assert "Internal covariate shift (l2 of ics)" in text and 'id="accuracy"' in text
-
-
-def test_runs_of_other_machines_and_versions_are_reported_together(runs, tmp_path):
-    study = arms(runs, seeds=(0, 1), steps=30)
-    old, new, *_ = sorted(study.iterdir())
-    described = json.loads((old / "settings.json").read_text())
-    for name in ("command", "versions", "device", "data", "parameters", "created"):
-        del described[name]
-    del described["settings"]["probes"]
-    (old / "settings.json").write_text(json.dumps(described))
-    (old / "status.json").unlink()
-    described = json.loads((new / "settings.json").read_text())
-    described["versions"]["tensorflow"] = "2.99.0<b>"
-    described["settings"]["not_known_yet"] = [1, 2]
-    described["not_known_either"] = {"a": 1}
-    (new / "settings.json").write_text(json.dumps(described))
-    with open(new / "metrics.jsonl", "a") as file:
-        file.write('{"step": 30, "kind": "not_known_yet", "values": [1, 2], "more": [3]}\n')
-    text = write_report(study, tmp_path / "report").read_text()
-    assert "versions.tensorflow (-, 2.99.0&lt;b&gt;, 2.21.0)" in text and "<b>" not in text
-    assert f"{old.name} has no status.json" in text
-    assert '<th scope="col">not_known_yet</th>' in text
-
-
-def test_the_command_writes_nothing_but_its_own_folder(runs, tmp_path, monkeypatch, capsys):
-    study = arms(runs, seeds=(0,), steps=30)
-    other = tmp_path / "reports" / "other" / "index.html"
-    other.parent.mkdir(parents=True)
-    other.write_text("of another study")
-    monkeypatch.chdir(tmp_path)
-    before = contents(tmp_path)
-    assert __main__.main(["report", str(study)]) == 0
-    after = contents(tmp_path)
-    assert {path: after[path] for path in before} == before
-    folder = tmp_path / "reports" / study.name
-    assert after.keys() - before.keys() == contents(folder).keys()
-    assert capsys.readouterr().out.startswith("claims: 1 inconclusive\n  inconclusive  faster-")
-
-
-@pytest.mark.usefixtures("no_figures")
-def test_seconds_of_every_run_are_in_a_table(runs, tmp_path):
-    study = arms(runs, norms=("bn",), seeds=(0, 1), steps=30)
-    text = write_report(study, tmp_path / "report").read_text()
-    table = text[text.index('id="seconds"') : text.index("Wall-clock seconds by part")]
-    assert re.findall(r'class="figure">(.*?)<', table)[:4] == ["total", "data", "compile", "train"]
-    totals = [
-        json.loads((run / "status.json").read_text())["seconds"]["total"]
-        for run in sorted(study.iterdir())
-    ]
-    shown = re.findall(r'class="run">.*?</td>\s*<td class="figure">(.*?)</td>', table)
-    assert shown == [f"{total:.3g}" for total in totals]
-
-
 def test_the_reason_of_a_failure_is_one_line():
     head = {"study": "s", "run": "r", "status": "failed", "never_trained": False}
     wrapped = "ValueError: in user code:\n\n    File x\n\n    ValueError: the error itself\n"
@@ -412,29 +203,3 @@ def test_the_reason_of_a_failure_is_one_line():
         assert headlines.warnings([{**head, "reason": reason}]) == [f"s/r failed{end}."]
     (long,) = headlines.warnings([{**head, "reason": "word " * 900}])
     assert len(long) < 330 and long.endswith(" ….")
-
-
-def test_fewer_colours_in_a_figure_are_not_seen(runs):
-    entry = next(one for one in figures.FIGURES if one.name == "loss_band")
-    drawn = entry.draw(frames.load_runs(runs(steps=60), "landscape"))
-    drawn.set_dpi(figure_files.DOTS_PER_INCH)
-    agg = FigureCanvasAgg(drawn)
-    found = numpy.asarray(
-        PIL.Image.open(io.BytesIO(figure_files._png(agg))).convert("RGB"), dtype=float
-    )
-    true = numpy.asarray(agg.buffer_rgba(), dtype=float)[..., :3]
-    differences = numpy.abs(found - true).max(axis=-1)
-    assert (differences > 12).mean() < 0.002 and differences.mean() < 0.3
-    assert (found[0, 0] == 255).all()
-
-
-@pytest.mark.skipif(not BROWSER, reason="no browser is installed")
-def test_a_browser_opens_the_page(runs, tmp_path):
-    study = arms(runs, status="diverged", study="<i>study")
-    made = write_report(study, tmp_path / "report")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    command = [BROWSER, *BROWSER_FLAGS, profile, "--dump-dom", made.as_uri()]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    opened = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-    assert "<title>&lt;i&gt;study - bnkit</title>" in opened.stdout, opened.stderr
-    assert rows(opened.stdout) == rows(made.read_text()) != []

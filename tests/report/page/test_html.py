@@ -1,0 +1,138 @@
+"""What the page says."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from report_pages import arms, rows
+
+from bnkit.report import figures, read_claims, write_report
+from bnkit.report.page import headlines
+from bnkit.report.runs import read_runs
+
+HOSTILE = "my.module:<script>alert('$x_1$')</script>"
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+# Files that a browser keeps go to a directory of the test, and it reaches for no network.
+BROWSER_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path):
+    runs(norm=HOSTILE, steps=60, kinds=("train", "landscape"), status="running")
+    runs(norm="none", steps=120, kinds=("train", "landscape"))
+    runs(norm="bn", steps=60, kinds=("train",), status="diverged")
+    text = write_report(runs.root / "main", tmp_path / "report").read_text()
+    assert "<script" not in text and "&lt;script&gt;" in text
+    assert "Internal covariate shift (l2 of ics)" in text
+    assert "bn-lr0.5-seed0-1a2b3c4d diverged." in text and "had not ended" in text
+    assert "none-lr0.5-seed0-1a2b3c4d never trained" in text
+    assert 'class="differs"' in text
+
+
+def test_a_report_without_any_record_still_lists_the_settings(runs, tmp_path):
+    path = runs(kinds=(), status="failed")
+    text = write_report(path, tmp_path / "report").read_text()
+    expected = [one for one in figures.FIGURES if one.applies(read_runs(path))]
+    (missed,) = re.findall(r"Not drawn, for want of values:(.*?)</p>", text, re.DOTALL)
+    # The seconds are not among the records.
+    assert len(re.findall(r"\(\w+ of \w+\)", missed)) == len(expected) - 1 >= 10
+    assert "batch_size" in text and " failed." in text
+
+
+def test_both_tasks_in_one_report(runs, tmp_path):
+    runs(norm="bn", steps=60, kinds=("train", "eval"), probes=[])
+    runs(norm="bn", steps=60, kinds=("train", "eval"), probes=[], model="dln")
+    text = write_report(runs.root / "main", tmp_path / "report").read_text()
+    assert "test<br>loss" in text and "test<br>accuracy" in text
+    assert "(accuracy of train)" not in text and 'id="accuracy"' in text
+
+
+def test_random_directions_are_missed_only_where_they_were_asked_for(runs, tmp_path):
+    asked = runs(study="asked", kinds=())
+    not_asked = runs(study="not", kinds=(), probes=["landscape", "ics"])
+    text = write_report(asked, tmp_path / "asked").read_text()
+    assert "Loss along random directions (loss_after_step of random_landscape)" in text
+    assert "andom directions" not in write_report(not_asked, tmp_path / "not").read_text()
+
+
+def test_nothing_is_missed_of_a_run_without_probes(runs, tmp_path):
+    for norm in ("none", "bn"):
+        for lr in (0.1, 0.2, 0.5):
+            runs(norm=norm, lr=lr, steps=60, kinds=("train", "eval"), probes=[])
+    text = write_report(runs.root / "main", tmp_path / "report").read_text()
+    assert "Not drawn" not in text and 'id="largest_learning_rate"' in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_verdicts_are_told_apart_by_word_and_symbol(runs, tmp_path):
+    study = arms(runs)
+    # With the arms exchanged the claim is contradicted.
+    exchanged = {"none": "bn", "bn": "none"}
+    for directory in study.iterdir():
+        described = json.loads((directory / "settings.json").read_text())
+        described["settings"]["norm"] = exchanged[described["settings"]["norm"]]
+        (directory / "settings.json").write_text(json.dumps(described))
+    found = rows(write_report(study, tmp_path / "report").read_text())
+    assert found[0][0] == "✗ contradicted"
+    assert {row[0] for row in found[1:]} == {"? inconclusive"}
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_one_run_without_a_verdict_says_so_in_one_line(runs, tmp_path):
+    path = runs(steps=30, kinds=("train",), probes=[])
+    text = write_report(path, tmp_path / "report").read_text()
+    assert "No claim can be examined with this run alone." in text
+    assert rows(text.split('<details class="unanswered">')[0]) == []
+    lines = headlines.verdicts(read_claims(tmp_path / "report"))
+    assert lines[0] == "claims: these runs decide none" and len(lines) == 2
+
+
+def test_a_study_that_is_running_says_what_is_missing(runs, tmp_path):
+    study = arms(runs, norms=("bn",), seeds=(0,), steps=30, probes=["ics"])
+    arms(runs, norms=("none",), seeds=(0,), steps=30, probes=["ics"], status="running", kinds=())
+    # A line that is being written.
+    with open(next(study.glob("bn-*")) / "metrics.jsonl", "a") as file:
+        file.write('{"step": 30, "ki')
+    text = write_report(study, tmp_path / "report").read_text()
+    assert "none-lr0.1-seed0-1a2b3c4d had not ended when this was drawn." in text
+    assert "2 runs, 1 done" in text
+    assert "Internal covariate shift (l2 of ics)" in text and 'id="accuracy"' in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_seconds_of_every_run_are_in_a_table(runs, tmp_path):
+    study = arms(runs, norms=("bn",), seeds=(0, 1), steps=30)
+    text = write_report(study, tmp_path / "report").read_text()
+    table = text[text.index('id="seconds"') : text.index("Wall-clock seconds by part")]
+    assert re.findall(r'class="figure">(.*?)<', table)[:4] == ["total", "data", "compile", "train"]
+    totals = [
+        json.loads((run / "status.json").read_text())["seconds"]["total"]
+        for run in sorted(study.iterdir())
+    ]
+    shown = re.findall(r'class="run">.*?</td>\s*<td class="figure">(.*?)</td>', table)
+    assert shown == [f"{total:.3g}" for total in totals]
+
+
+@pytest.mark.skipif(not BROWSER, reason="no browser is installed")
+def test_a_browser_opens_the_page(runs, tmp_path):
+    study = arms(runs, status="diverged", study="<i>study")
+    made = write_report(study, tmp_path / "report")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [BROWSER, *BROWSER_FLAGS, profile, "--dump-dom", made.as_uri()]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    opened = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert "<title>&lt;i&gt;study - bnkit</title>" in opened.stdout, opened.stderr
+    assert rows(opened.stdout) == rows(made.read_text()) != []
