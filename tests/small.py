@@ -21,6 +21,13 @@ def prepare(x):
     return keras.ops.cast(x, "float32") / 128 - 1
 
 
+def dense(**options):
+    """One dense layer on 3 inputs, compiled, with its data."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(**{"optimizer": keras.optimizers.SGD(0.1), "loss": "mse", **options})
+    return model, np.ones((4, 3)), np.ones((4, 1))
+
+
 def model(norm=None, seed=1):
     """A convolution and a dense layer, each followed by the normalisation; 3 classes."""
     glorot = functools.partial(keras.initializers.GlorotUniform, seed=seed)

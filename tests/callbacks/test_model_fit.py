@@ -5,8 +5,9 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
+from small import dense
 
-from bnkit import callbacks, load_runs, probes
+from bnkit import callbacks, probes
 
 RNG = np.random.default_rng(0)
 
@@ -272,115 +273,6 @@ def test_plots_are_the_figures_of_the_report():
         watchers[0].plot("no such figure")
 
 
-def test_a_run_directory_is_read_by_the_report(tmp_path):
-    from bnkit.report import write_report
-
-    for seed, name in enumerate(("sequential", "subclassed")):
-        model, x, y = task(name)
-        model.compile(model.optimizer, model.loss, metrics=["accuracy"])
-        run = callbacks.RunDirectory(tmp_path / "runs" / "mine" / name, norm="bn", seed=seed)
-        watcher = callbacks.Landscape([0.1], batch=(x, y), every=2, write=run.write)
-        model.fit(
-            x, y, batch_size=4, epochs=2, validation_data=(x, y), verbose=0,
-            callbacks=[watcher, run],
-        )  # fmt: skip
-    table = load_runs(tmp_path / "runs", "landscape")
-    assert list(table["step"]) == [0, 2, 0, 2] and set(table["run"]) == {"sequential", "subclassed"}
-    assert list(load_runs(tmp_path / "runs", "eval")["step"]) == [2, 4, 2, 4]
-    assert set(load_runs(tmp_path / "runs", "train")["status"]) == {"done"}
-    page = write_report(tmp_path / "runs" / "mine", tmp_path / "report")
-    assert (page.parent / "figures" / "loss_band.png").exists()
-
-
-def test_means_of_epochs_are_drawn_as_such(tmp_path):
-    from bnkit.report import figures, frames
-    from bnkit.report.figures import curves
-    from bnkit.report.runs import read_runs
-
-    model, x, y = dense()
-    run = callbacks.RunDirectory(tmp_path / "run")
-    history = model.fit(x, y, epochs=3, verbose=0, callbacks=[run]).history["loss"]
-    found = read_runs(tmp_path)
-    tables = [frames.frame(found, kind) for kind in ("train", "eval")]
-    drawn = figures.loss(*tables)
-    text = " ".join(
-        part.get_text() for part in (*drawn.texts, *(t for g in drawn.legends for t in g.texts))
-    )
-    assert "mean over each epoch" in text and "every epoch" in text
-    assert "every step" not in text and "running mean" not in text
-    raw = curves.loss_data(*tables).query("series == 'run'")
-    assert list(raw["step"]) == [0, 1, 2]
-    np.testing.assert_allclose(raw["value"], history, rtol=1e-6)
-
-
-def dense(**options):
-    """One dense layer on 3 inputs, compiled, with its data."""
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    model.compile(**{"optimizer": keras.optimizers.SGD(0.1), "loss": "mse", **options})
-    return model, np.ones((4, 3)), np.ones((4, 1))
-
-
-def test_runs_of_one_process_are_arms_of_one_comparison(tmp_path):
-    for name in ("first", "second"):
-        run = callbacks.RunDirectory(tmp_path / name, norm="bn", classes=2)
-        model, x, y = dense()
-        watcher = callbacks.Landscape([0.1], batch=(x, y), write=run.write)
-        model.fit(x, y, verbose=0, callbacks=[run, watcher])
-    table = load_runs(tmp_path, "landscape")
-    assert set(table["run"]) == {"first", "second"} and set(table["lr"]) == {0.1}
-    assert table["model"].nunique() == 1
-    assert set(load_runs(tmp_path, "train")["classes"]) == {2}
-
-
-def test_a_second_fit_adds_to_a_run_directory_even_after_an_interrupt(tmp_path):
-    class Interrupt(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            raise KeyboardInterrupt
-
-    run = callbacks.RunDirectory(tmp_path / "run")
-    model, x, y = dense()
-    model.fit(x, y, verbose=0, callbacks=[run])
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(x, y, verbose=0, callbacks=[run, Interrupt()])
-    model.fit(x, y, verbose=0, callbacks=[run])
-    assert list(load_runs(tmp_path / "run", "train")["step"]) == [0, 2]
-    again = callbacks.RunDirectory(tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(x, y, verbose=0, callbacks=[run, Interrupt()])
-    model.fit(x, y, verbose=0, callbacks=[again])
-    assert list(load_runs(tmp_path / "run", "train")["step"]) == [0]
-
-
-def test_a_fit_without_a_finite_loss_has_diverged(tmp_path):
-    model, x, y = dense(optimizer=keras.optimizers.SGD(1e30))
-    run = callbacks.RunDirectory(tmp_path / "run")
-    model.fit(x, y, epochs=4, verbose=0, callbacks=[run])
-    assert set(load_runs(tmp_path / "run", "train")["status"]) == {"diverged"}
-
-
-def test_several_steps_per_execution_are_not_counted_as_one(tmp_path):
-    model, x, y = dense(steps_per_execution=2)
-    with pytest.raises(ValueError, match="Received: steps_per_execution=2"):
-        model.fit(x, y, verbose=0, callbacks=[callbacks.RunDirectory(tmp_path / "run")])
-
-
-def test_a_probe_of_ones_own_reaches_the_run_directory(tmp_path):
-    class Mine(callbacks.ProbeCallback):
-        kind = "mine"
-
-        def measure(self, loss_fn, batch):
-            return {"huge": tf.constant(1e300, tf.float64), "list": tf.zeros(2)}
-
-        def before_update(self, batch):
-            self.record(**self.take(batch))
-
-    model, x, y = dense()
-    run = callbacks.RunDirectory(tmp_path / "run")
-    model.fit(x, y, verbose=0, callbacks=[run, Mine(batch=(x, y), write=run.write)])
-    run.close()
-    assert list(load_runs(tmp_path / "run", "mine")["huge"]) == [1e300, 1e300]
-
-
 def test_an_optimizer_that_gathers_gradients_shows_no_single_update():
     model, x, y = dense(optimizer=keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
     watcher = callbacks.InternalCovariateShift(batch=(x, y))
@@ -393,11 +285,3 @@ def test_there_is_nothing_to_plot_before_fit():
     for look in (watcher.frame, watcher.plot):
         with pytest.raises(ValueError, match="Landscape has no records yet"):
             look()
-
-
-def test_a_run_directory_that_is_not_among_the_callbacks_says_so(tmp_path):
-    run = callbacks.RunDirectory(tmp_path / "run")
-    model, x, y = task("sequential")
-    watcher = callbacks.Landscape([0.1], batch=(x, y), write=run.write)
-    with pytest.raises(ValueError, match="must be among the callbacks"):
-        model.fit(x, y, verbose=0, callbacks=[watcher])
