@@ -5,7 +5,7 @@ import math
 import subprocess
 import sys
 
-import pandas
+import pandas as pd
 import pytest
 
 from bnkit import kinds
@@ -129,7 +129,7 @@ def test_what_no_part_accounts_for_is_other(runs):
     (run / "status.json").write_text(json.dumps(status))
     table = frames.seconds_frame(read_runs(run)).set_index("part")["seconds"]
     assert table.to_dict() == {"data": 1.0, "train": 2.0, "other": 1.5}
-    assert isinstance(table, pandas.Series)
+    assert isinstance(table, pd.Series)
 
 
 def test_importing_the_package_loads_nothing_heavy():
