@@ -13,11 +13,11 @@ from train_step import BATCH_SIZE, images, loss, standardise
 from bnkit import models, probes
 from bnkit.data import Batches
 from bnkit.probes.objective import Objective
-from bnkit.settings import DEFAULTS
+from bnkit.settings import Settings
 from bnkit.training import Trainer
 
 ROUNDS = 9
-STEP_SIZES = DEFAULTS["vgg11"]["step_sizes"]
+STEP_SIZES = Settings().step_sizes
 PRODUCTS = 4
 PARTS = 4
 

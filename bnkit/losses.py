@@ -5,14 +5,14 @@ import keras
 
 @keras.saving.register_keras_serializable(package="bnkit")
 class HalfSquaredError(keras.losses.Loss):
-    """`0.5 * sum (y_true - y_pred)^2` over samples and outputs: that of the deep linear network.
+    """`0.5 * sum (y_true - y_pred)^2` over samples and outputs, for the deep linear network.
 
-    A sum: over replicas it adds up, which its `reduction` says to whoever uses it.
+    It is a sum, as its `reduction` says: the losses of the replicas add up to that of the batch.
 
     Input: two float arrays `[batch, outputs]`; output: a scalar.
 
     Raises:
-        ValueError: if their shapes differ.
+        ValueError: If their shapes differ.
     """
 
     def __init__(self, reduction="sum", name="half_squared_error", **kwargs):

@@ -2,7 +2,7 @@
 
 from bnkit import probes
 from bnkit.callbacks.probe import ProbeCallback
-from bnkit.settings import DEFAULTS
+from bnkit.settings import Settings
 
 
 class Landscape(ProbeCallback):
@@ -17,7 +17,7 @@ class Landscape(ProbeCallback):
     """
 
     kind = "landscape"
-    STEP_SIZES = DEFAULTS["vgg11"]["step_sizes"]
+    STEP_SIZES = Settings().step_sizes
 
     def __init__(self, step_sizes=STEP_SIZES, **kwargs):
         super().__init__(**kwargs)

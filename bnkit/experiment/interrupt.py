@@ -7,9 +7,9 @@ import threading
 
 @contextlib.contextmanager
 def between_calls(model):
-    """Lets the first Ctrl-C end the training between two graph calls, and the third at once.
+    """Lets the first Ctrl-C end the training between two graph calls, and the third end it at once.
 
-    The second, of somebody who is impatient, would lose the checkpoint that the first asked for.
+    If the second ended it at once, an impatient user would lose the checkpoint.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

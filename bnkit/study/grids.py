@@ -5,14 +5,14 @@ import itertools
 from bnkit.settings import Settings, SettingsError
 
 # The settings that may be lists, the slowest to change first: all arms of a seed come before the
-# next seed, so that a study that was interrupted can be compared already.
+# next seed, so that an interrupted study can already be compared.
 AXES = ("seed", "model", "width", "batch_size", "norm", "lr")
 
 
 def grid(**choices):
     """The settings of every combination of what is listed.
 
-    What follows from the model where it is not chosen, does so for each model of a list.
+    Defaults that depend on the model are those of each listed model.
 
     >>> [settings.norm for settings in grid(norm=["none", "bn"], seed=[0, 1], steps=100)]
     ['none', 'bn', 'none', 'bn']
@@ -24,7 +24,7 @@ def grid(**choices):
         A list of `Settings`, no two of them equal.
 
     Raises:
-        SettingsError: for a value that is not valid, and for a list that is empty or has a value
+        SettingsError: For a value that is not valid, and for a list that is empty or has a value
             twice.
     """
     listed = {name: choices[name] for name in AXES if isinstance(choices.get(name), (list, tuple))}

@@ -7,19 +7,18 @@ import math
 import pathlib
 import tempfile
 
+from bnkit import families
 from bnkit.store import read_status
 from bnkit.study.launch import run
 
 _log = logging.getLogger(__name__)
 
-# Parts of a run's seconds that grow with its steps, and those that are spent once or cannot be
-# told apart from noise in a short run. All others are probes.
+# Parts of a run's seconds that grow with its steps, and parts that are spent once or drown in noise
+# in a short run. All others are probes.
 _BY_STEP = ("train", "records")
 _ONCE = ("data", "compile", "checkpoint", "other", "total")
-# Measurements in the longer of the two short runs, and training steps from one to the next. Steps
-# of the deep linear network are so short that a few would only measure what surrounds them.
+# Measurements in the longer of the two short runs.
 _ROUNDS = 3
-_STEPS, _LINEAR_STEPS = 5, 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Cost:
     evaluation: float
 
     def seconds(self, settings, made=0):
-        """Seconds of a run of these settings that has made so many of its steps already."""
+        """Seconds that a run of these settings still takes after it `made` some of its steps."""
 
         def further(every):
             due = math.ceil(settings.steps / every) - math.ceil(made / every)
@@ -55,9 +54,9 @@ class Cost:
 
 
 def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
-    """Estimates what is left to do of runs, by making two short ones of each kind.
+    """Estimates how long the rest of each run takes, by making two short runs of each kind.
 
-    These are made as `study.run` makes them, so many at a time, in a temporary directory.
+    These are made as `study.run` makes them, at most `jobs` at a time, in a temporary directory.
 
     Args:
         states: `bnkit.Settings` -> `study.state`, "to do" or "resume".
@@ -65,10 +64,10 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
         jobs, data_dir, progress: As for `study.run`.
 
     Returns:
-        `Settings` -> seconds, or None for a run whose short ones failed; the log says why.
+        `Settings` -> seconds, or None for a run whose short runs failed; the log says why.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C.
+        KeyboardInterrupt: After Ctrl-C.
     """
     short = {settings: _short_runs(settings) for settings in states}
     pairs = list(dict.fromkeys(short.values()))
@@ -96,7 +95,7 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
 
 
 def in_all(seconds, jobs):
-    """Seconds until the last run ends, where the next one starts as soon as a place is free.
+    """Seconds until the last run ends, if the next one starts as soon as a place is free.
 
     >>> in_all([3, 1, 1, 1], jobs=2)
     3
@@ -108,8 +107,8 @@ def in_all(seconds, jobs):
 
 
 def _short_runs(settings):
-    """Settings of a run of one step and of one of a few rounds, that cost what these cost."""
-    steps = _LINEAR_STEPS if settings.is_linear else _STEPS
+    """Settings of a run of one step and of a run of a few rounds, with the costs of these."""
+    steps = families.get(settings.model).timing_steps
     # The learning rate costs nothing; a tiny one cannot diverge.
     one = dataclasses.replace(
         settings, lr=1e-9, seed=0, steps=1, probe_every=steps, eval_every=steps
@@ -118,7 +117,7 @@ def _short_runs(settings):
 
 
 def _cost(one, more, directory):
-    """The `Cost` that two short runs tell; None if one failed."""
+    """The `Cost` that follows from two short runs; None if one failed."""
     for outcome in (one, more):
         if outcome.state in ("interrupted", "to do"):
             raise KeyboardInterrupt

@@ -1,0 +1,95 @@
+"""From settings to what trains: data, strategy, network, optimizer and trainer."""
+
+import contextlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bnkit import data, families, layers, models
+from bnkit.training import Trainer
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def load_dataset(settings, data_dir, progress):
+    """What the model of the settings trains on.
+
+    Raises:
+        ValueError: For a data set that cannot be found.
+    """
+    if families.get(settings.model).data is families.Data.GAUSSIAN:
+        return data.load_gaussian(settings.samples, int(settings.width), settings.seed)
+    return data.load(settings.dataset, data_dir=data_dir, progress=progress)
+
+
+def make_trainer(settings, dataset, batches, clock):
+    """The `Trainer` of a run, at its initial weights.
+
+    Raises:
+        ValueError: For a layer from the user's own code that cannot be built, or does not give
+            finite values on the first of the batches.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    strategy = _strategy(settings.strategy)
+    with _precision(settings.precision):
+        with strategy.scope():
+            norm = layers.get(settings.norm)
+            if settings.sync_norm:
+                norm = layers.synchronized(norm)
+            model, loss_fn, metrics = models.from_settings(settings, norm, dataset)
+            trainer = Trainer(
+                model,
+                _optimizer(settings),
+                loss_fn,
+                strategy=strategy,
+                prepare=dataset.prepare,
+                metrics=metrics,
+                weight_decay=settings.weight_decay,
+                clock=clock,
+            )
+        if ":" in settings.norm:
+            _check_users_layer(model, dataset.prepare(batches.stack(0, 1)[0][0]))
+    return trainer
+
+
+def _strategy(name):
+    if name == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
+
+
+def _optimizer(settings):
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(settings.lr)
+    return keras.optimizers.SGD(settings.lr, momentum=settings.momentum)
+
+
+@contextlib.contextmanager
+def _precision(name):
+    """Lets layers compute in this type; their variables stay float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[name])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _check_users_layer(model, x):
+    """Checks that a layer from the user's code gives finite values on the first batch."""
+    norms = {layer.name: layer.output for layer in model.layers if layer.name.startswith("norm")}
+    upto = keras.Model(model.input, norms)
+    outputs, _ = upto.stateless_call(
+        [v.value for v in upto.trainable_variables],
+        [v.value for v in upto.non_trainable_variables],
+        x,
+        training=True,
+    )
+    for name, values in outputs.items():
+        if not np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(values, "float32"))).all():
+            raise ValueError(
+                f"the normalisation {name} must give finite values on the first batch. "
+                f"Received: {values.shape} values that are not all finite"
+            )

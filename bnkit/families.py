@@ -1,0 +1,127 @@
+"""Every model by its name: who builds it, what it trains on, and what there is to choose.
+
+What the settings, the experiment, the command and the estimate of time have to agree on about a
+model stands here, once. Nothing else knows a model by name. The networks themselves are in
+`bnkit.models`, a file for each family.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+from bnkit.rules import COUNT, POSITIVE, TRUTH, Rule, is_number, one_of
+
+
+class Data(enum.Enum):
+    """What a model trains on."""
+
+    IMAGES = "images"
+    GAUSSIAN = "gaussian"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A model.
+
+    Attributes:
+        family: The module in `bnkit.models` that builds it.
+        summary: What it is, in few words, for `--help`.
+        data: What it trains on.
+        defaults: Setting -> value where it is not chosen, for those that depend on the model.
+        rules: Setting -> what is valid, for those that depend on the model. A setting that only
+            other models have a rule for cannot be chosen with this one.
+        timing_steps: Steps between two measurements in the short runs that a long one's time is
+            estimated from: enough of them to outweigh what surrounds them.
+        variant: Arguments of the family's `from_settings` that tell it from the others.
+    """
+
+    family: str
+    summary: str
+    data: Data
+    defaults: Mapping
+    rules: Mapping
+    timing_steps: int
+    variant: Mapping = dataclasses.field(default_factory=dict)
+
+
+def _vgg(depth):
+    return Entry(
+        family="vgg",
+        summary=f"VGG with {depth} weight layers; `width` multiplies their channels and units",
+        data=Data.IMAGES,
+        defaults={
+            "lr": 0.1,
+            "width": 0.25,
+            "activation": "relu",
+            "dataset": "glyphs",
+            "batch_size": 128,
+            "steps": 500,
+            # Half to four times the study's learning rate 0.1 (Fig 4), the same for every arm.
+            "step_sizes": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4),
+            "probe_every": 25,
+            "eval_every": 50,
+        },
+        rules={
+            "width": POSITIVE,
+            "activation": one_of(("relu", "elu", "selu")),
+            "dataset": Rule(_names_images, "glyphs or the name of a TFDS image classification set"),
+        },
+        timing_steps=5,
+        variant={"depth": depth},
+    )
+
+
+def _names_images(value):
+    return isinstance(value, str) and bool(value.strip()) and value != Data.GAUSSIAN.value
+
+
+_DEEP_LINEAR = Entry(
+    family="deep_linear",
+    summary="the deep linear network, of `depth` layers with `width` units each",
+    data=Data.GAUSSIAN,
+    defaults={
+        "lr": 1e-6,
+        "width": 10.0,
+        "depth": 25,
+        "activation": "linear",
+        "dataset": "gaussian",
+        "samples": 1000,
+        "steps": 10_000,
+        # A hundredth to thirty times the study's learning rate 1e-6 (Fig 10), evenly in its
+        # logarithm.
+        "step_sizes": (1e-8, 3e-8, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5),
+        "probe_every": 100,
+        "eval_every": 500,
+    },
+    rules={
+        "width": Rule(
+            lambda value: is_number(value) and value == int(value) >= 1,
+            "a whole number >= 1 with model=dln",
+        ),
+        "depth": COUNT,
+        "norm_last": TRUTH,
+        "activation": Rule(lambda value: value == "linear", "linear with model=dln"),
+        "dataset": Rule(lambda value: value == Data.GAUSSIAN.value, "gaussian with model=dln"),
+        "samples": COUNT,
+    },
+    timing_steps=100,
+)
+
+# Name -> model, in the order of `--help`.
+MODELS = {"vgg11": _vgg(11), "vgg16": _vgg(16), "dln": _DEEP_LINEAR}
+# Every setting whose rule depends on the model.
+DEPENDENT = tuple(dict.fromkeys(name for entry in MODELS.values() for name in entry.rules))
+
+
+def get(name):
+    """The `Entry` of a model.
+
+    Raises:
+        KeyError: for a name that is not known.
+    """
+    return MODELS[name]
+
+
+def models_with(setting):
+    """Names of the models that have a rule for a setting."""
+    return tuple(name for name, entry in MODELS.items() if setting in entry.rules)
