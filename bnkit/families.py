@@ -47,7 +47,7 @@ class Entry:
 def _vgg(depth):
     return Entry(
         family="vgg",
-        summary=f"VGG with {depth} weight layers; `width` multiplies their channels and units",
+        summary=f"VGG with {depth} weight layers, `width` times as wide",
         data=Data.IMAGES,
         defaults={
             "lr": 0.1,
@@ -77,7 +77,7 @@ def _names_images(value):
 
 _DEEP_LINEAR = Entry(
     family="deep_linear",
-    summary="the deep linear network, of `depth` layers with `width` units each",
+    summary="deep linear network: `depth` layers of `width` units",
     data=Data.GAUSSIAN,
     defaults={
         "lr": 1e-6,

@@ -200,7 +200,7 @@ _ALL = (
         measures="as `landscape`, in random directions of the gradient's length",
         source="text",
         cost="as `landscape`, per direction",
-        summary="the same along random directions",
+        summary="loss and gradient along random directions",
         key="direction",
         has_charts=True,
     ),

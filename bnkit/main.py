@@ -1,240 +1,32 @@
-"""The command: `python -m bnkit.main --norm=bn --lr=0.5`."""
+"""The commands: one run, a study, or a list of what a study would do.
+
+As in `python -m bnkit.main --norm=bn --lr=0.5`; the flags are in `bnkit.command_line`.
+"""
 
 import contextlib
-import dataclasses
 import logging
 import os
 import pathlib
 import sys
 import tempfile
-import textwrap
-
-from absl import flags
 
 from bnkit import layers, study
-from bnkit.settings import (
-    ACTIVATIONS,
-    DEFAULTS,
-    MODELS,
-    OPTIMIZERS,
-    PRECISIONS,
-    PROBES,
-    STRATEGIES,
-    Settings,
-    SettingsError,
-)
+from bnkit.command_line import FlagError, help_text, parse
 from bnkit.study import INTERRUPTED
-
-_PURPOSE = """\
-Trains a network with a normalisation, measures the landscape of its loss on the way, and reports.
-
-usage: python -m bnkit.main --norm=bn --lr=0.5
-       python -m bnkit.main --norm=none,bn --lr=0.1,0.5 --seed=0,1,2 --study=fig1 --jobs=2
-       python -m bnkit.main --flagfile=flags/quick.flags
-
-Lists make a grid: every combination is one run, and one report compares them all."""
-
-# Group -> flag -> help, in the order of `--help`. Flags that are fields of `Settings` take their
-# type and their default from there.
-_HELP = {
-    "What is compared": {
-        "norm": f"normalisation: {', '.join(layers.names())}; or package.module:Class of your own",
-        "lr": "learning rate, constant over the run",
-        "seed": "of the initial weights and the order of the batches",
-    },
-    "Network and data": {
-        "model": f"one of {', '.join(MODELS)}; dln is the deep linear network",
-        "width": "multiplies the channels and units of a VGG; the units of a layer of the dln",
-        "depth": "layers of the dln",
-        "norm_last": "normalise the last layer of the dln, too",
-        "activation": f"non-linearity: {', '.join(ACTIVATIONS)}",
-        "dataset": "glyphs (rendered here), or any TFDS image classification set; gaussian",
-        "samples": "number of gaussian samples",
-        "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
-    },
-    "Training": {
-        "steps": "number of updates",
-        "batch_size": "samples per update, over all replicas together; dln: all",
-        "optimizer": f"one of {', '.join(OPTIMIZERS)}",
-        "momentum": "of sgd",
-        "weight_decay": "c of the penalty c/2 * sum ||kernel||^2, logged apart from the loss",
-        "sync_norm": "batch statistics of the global batch instead of each replica's",
-        "precision": f"compute type of the layers: {', '.join(PRECISIONS)}",
-        "strategy": f"{STRATEGIES[0]} mirrors over all GPUs, or uses the CPU; "
-        f"{STRATEGIES[1]} leaves GPUs alone",
-    },
-    "Measuring": {
-        "probes": f"comma-separated list out of {', '.join(PROBES)}; empty for none",
-        "probe_every": "steps between two measurements",
-        "step_sizes": "rising comma-separated list of s in theta - s g; absolute, the same for "
-        "every arm of a comparison",
-        "directions": "random directions at each measurement of random_landscape",
-        "eval_every": "steps between two evaluations on the test split",
-    },
-    "Where results go": {
-        "study": "name of the folder that collects runs to be compared",
-        "runs_dir": "runs are written to RUNS_DIR/STUDY/RUN",
-        "reports_dir": "reports are written to REPORTS_DIR/STUDY/RUN; that of a grid to "
-        "REPORTS_DIR/STUDY",
-        "resume": "keep what an earlier run of the same settings measured, and go on from there",
-    },
-    "Grids": {
-        "jobs": "runs of a grid to make at a time, each with its share of the CPU cores",
-        "dry_run": "list the runs and their states, make a few steps to estimate their time, stop",
-    },
-}
-_DEFAULTS = {
-    "data_dir": "",
-    "study": "main",
-    "runs_dir": "runs",
-    "reports_dir": "reports",
-    "resume": True,
-    "jobs": 1,
-    "dry_run": False,
-}
-
-
-class _Parser(flags.ArgumentParser):
-    """Text -> value, with one message for whatever cannot be read."""
-
-    def __init__(self, convert, valid):
-        self._convert, self._valid = convert, valid
-
-    def parse(self, argument):
-        try:
-            return self._convert(argument) if isinstance(argument, str) else argument
-        except ValueError:
-            raise ValueError(f"must be {self._valid}") from None
-
-    def flag_type(self):
-        return self._valid
-
-
-def _split(text):
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _truth(text):
-    try:
-        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-    except KeyError:
-        raise ValueError from None
-
-
-_ONE = {str: (str, "text"), int: (int, "a whole number"), float: (float, "a number")}
-_PARSERS = {
-    **{kind: _Parser(*one) for kind, one in _ONE.items()},
-    bool: _Parser(_truth, "true or false"),
-    tuple[str, ...]: _Parser(_split, "a comma-separated list of names"),
-    tuple[float, ...]: _Parser(
-        lambda text: tuple(map(float, _split(text))), "a comma-separated list of numbers"
-    ),
-}
-
-# Of the flags that make a grid.
-_LIST_PARSERS = {
-    kind: _Parser(
-        lambda text, convert=convert: tuple(convert(part.strip()) for part in text.split(",")),
-        f"{valid}, or several with commas between them",
-    )
-    for kind, (convert, valid) in _ONE.items()
-}
-
-
-def define_flags():
-    """A fresh `FlagValues` with all flags of the command."""
-    values = flags.FlagValues()
-    fields = {field.name: field for field in dataclasses.fields(Settings)}
-    for group in _HELP.values():
-        for name, text in group.items():
-            field = fields.get(name)
-            default = field.default if field else _DEFAULTS[name]
-            kind = field.type if field else type(default)
-            if kind is bool:
-                flag = flags.BooleanFlag(name, default, text)
-                flag.parser = _PARSERS[bool]
-            elif name in study.AXES:
-                default = None if default is None else (default,)
-                flag = flags.Flag(_LIST_PARSERS[kind], None, name, default, f"{text}; or a list")
-            else:
-                flag = flags.Flag(_PARSERS[kind], None, name, default, text)
-            flags.DEFINE_flag(flag, values)
-    flags.DEFINE_flag(flags.BooleanFlag("help", False, "show this help"), values)
-    flags.DEFINE_string("flagfile", "", "read flags from this file", flag_values=values)
-    return values
-
-
-def help_text(values):
-    """The flags by group, with their defaults."""
-    lines = [_PURPOSE]
-    for title, group in {**_HELP, "Other": ("flagfile", "help")}.items():
-        lines += ["", f"{title}:"]
-        for name in group:
-            default = _shown_default(name, values[name].default)
-            text = values[name].help
-            lines += textwrap.wrap(
-                f"{text} [{default}]" if default and name != "help" else text,
-                width=96,
-                initial_indent=f"  --{name}".ljust(20),
-                subsequent_indent=" " * 20,
-                break_on_hyphens=False,
-            )
-    return "\n".join(lines)
-
-
-def _shown_default(name, default):
-    """The default of a flag; where it follows from the model, those of VGG and of the dln."""
-    if default is not None:
-        return _shown(default)
-    of = {model: _shown(DEFAULTS[model].get(name, "")) for model in ("vgg11", "dln")}
-    return "; ".join(filter(None, [of["vgg11"], of["dln"] and f"dln: {of['dln']}"]))
-
-
-def _shown(value):
-    """A value as it is written on the command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def parse(argv):
-    """The command line as `(FlagValues, list of Settings)`, one for every run.
-
-    Raises:
-        flags.Error: for a flag that is unknown or cannot be read.
-        SettingsError: for a value that is not valid.
-    """
-    values = define_flags()
-    rest = values(argv)[1:]
-    if rest:
-        raise flags.Error(f"unexpected argument {rest[0]!r}: flags look like --norm=bn")
-    for norm in values.norm:
-        if norm not in layers.names() and ":" not in norm:
-            valid = f"one of {', '.join(layers.names())}, or package.module:Class"
-            raise SettingsError("norm", norm, valid)
-    if values.study in ("", ".", "..") or pathlib.Path(values.study).name != values.study:
-        raise SettingsError("study", values.study, "the name of a folder")
-    if values.jobs < 1:
-        raise SettingsError("jobs", values.jobs, "a whole number >= 1")
-    fields = [field.name for field in dataclasses.fields(Settings)]
-    return values, study.grid(**{name: values[name].value for name in fields})
 
 
 def main(argv=None):
     """Runs the command; returns its exit code.
 
-    That is 0, 1 for a study of which runs failed, 2 for input that is not valid, or 130 after
-    Ctrl-C.
+    That is 0; 1 if runs of a study failed; 2 for input that is not valid; 130 after Ctrl-C.
     """
     argv = sys.argv if argv is None else argv
     try:
         values, grid = parse(argv)
-    except SettingsError as error:
-        return _fail(f"flag --{error.field}={_shown(error.value)}: must be {error.valid}")
-    except flags.Error as error:
-        return _fail(str(error).removeprefix("ERROR:: "))
+    except FlagError as error:
+        return _fail(error)
     if values.help:
-        print(help_text(values))
+        print(help_text())
         return 0
     _show_log()
     command = ["python", "-m", "bnkit.main", *argv[1:]]
@@ -249,7 +41,7 @@ def main(argv=None):
 
 
 def _list(values, grid):
-    """Shows what there is to do, and how long it will take; returns the exit code."""
+    """Shows which runs there are, and how long they will take; returns the exit code."""
     from bnkit.store import RunError
     from bnkit.study import tables, timing
 
@@ -287,7 +79,7 @@ def _run_study(values, grid, command):
     study_dir = _study_dir(values)
     report = pathlib.Path(values.reports_dir) / values.study
     try:
-        # Before anything is trained: what can be found out now is not to be found out at the end.
+        # Now rather than after the training: the report's folder may not be writable.
         report.mkdir(parents=True, exist_ok=True)
         _check_users_layers(grid)
         outcomes = study.run(
@@ -325,7 +117,7 @@ def _study_dir(values):
 
 
 def _check_users_layers(grid):
-    """That the user's own layers can be imported: a slip is told before anything is trained."""
+    """Imports the user's own layers, so that a slip shows before anything is trained."""
     paths = {settings.norm for settings in grid if ":" in settings.norm}
     if paths:
         with _without_start_up_messages():
@@ -350,7 +142,7 @@ def _run(values, settings, command):
 
     report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
     try:
-        # Before anything is trained: that it can be written is not to be found out at the end.
+        # Now rather than after the training: the report's folder may not be writable.
         report.mkdir(parents=True, exist_ok=True)
         run = experiment.run(
             settings,
@@ -395,7 +187,7 @@ def _without_start_up_messages():
 
 
 def _show_log():
-    """Shows what the library has to say beside its results."""
+    """Shows the library's log on stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("bnkit: %(message)s"))
     logger = logging.getLogger("bnkit")

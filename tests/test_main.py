@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 import pathlib
 import subprocess
@@ -7,8 +6,7 @@ import sys
 import pytest
 
 import bnkit
-from bnkit import data, experiment, main, study
-from bnkit.settings import Settings
+from bnkit import command_line, data, experiment, main, study
 from bnkit.store import RunDir
 from bnkit.study import timing
 from bnkit.training import Trainer
@@ -22,97 +20,16 @@ def command(arguments):
 
 def settings_of(*arguments):
     """The settings of all runs that the arguments ask for."""
-    return main.parse(["bnkit", *arguments])[1]
-
-
-def test_the_defaults_are_those_of_settings():
-    assert settings_of() == [Settings()]
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [None, {"model": "dln", "depth": 3, "norm_last": True, "samples": 20, "directions": 4}],
-)
-def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
-    of_vgg = {
-        "norm": "none", "lr": 0.5, "seed": 3, "model": "vgg16", "width": 0.5, "dataset": "mnist",
-        "batch_size": 64, "steps": 10, "optimizer": "adam", "weight_decay": 1e-4,
-        "activation": "elu", "momentum": 0.0, "probes": ("ics",), "probe_every": 5,
-        "step_sizes": (0.1, 0.2), "eval_every": 7, "sync_norm": True, "precision": "bfloat16",
-        "strategy": "cpu",
-    }  # fmt: skip
-    of_linear = {"depth", "norm_last", "samples", "directions"}
-    assert set(of_vgg) | of_linear == {field.name for field in dataclasses.fields(Settings)}
-    flags = flags or of_vgg
-    texts = [
-        f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for name, value in flags.items()
-    ]
-    assert settings_of(*texts) == [Settings(**flags)]
-    assert settings_of("--sync_norm", "--probes=") == [Settings(sync_norm=True, probes=())]
-
-
-def test_lists_make_a_grid():
-    grid = settings_of("--norm=none,bn", "--lr=0.1, 0.5", "--seed=0,1", "--steps=9")
-    assert [(s.seed, s.norm, s.lr, s.steps) for s in grid] == [
-        (seed, norm, lr, 9) for seed in (0, 1) for norm in ("none", "bn") for lr in (0.1, 0.5)
-    ]
-    assert settings_of("--model=vgg16,dln") == [Settings(model="vgg16"), Settings(model="dln")]
-    assert settings_of("--width=0.5,1", "--batch_size=32,64") == [
-        Settings(width=width, batch_size=size) for width in (0.5, 1.0) for size in (32, 64)
-    ]
+    return command_line.parse(["bnkit", *arguments])[1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("--lr=fast", "flag --lr=fast: must be a number"),
-        ("--lr=-1", "flag --lr=-1.0: must be a finite number > 0"),
-        ("--lr=nan", "flag --lr=nan: must be a finite number > 0"),
-        ("--lr", "Missing value for flag --lr"),
-        ("--norm=bnn", "flag --norm=bnn: must be one of none, bn, "),
-        ("--activation=tanh", "flag --activation=tanh: must be one of relu, elu, selu"),
-        ("--seed=0.5", "flag --seed=0.5: must be a whole number"),
-        ("--model=resnet", "flag --model=resnet: must be one of vgg11, vgg16, dln"),
-        ("--depth=3", "flag --depth=3: must be chosen with model=dln only"),
-        ("--norm_last", "flag --norm_last=true: must be chosen with model=dln only"),
-        ("--samples=3", "flag --samples=3: must be chosen with model=dln only"),
-        ("--directions=0", "flag --directions=0: must be a whole number >= 1"),
-        ("--model=dln --dataset=mnist", "flag --dataset=mnist: must be gaussian with model=dln"),
-        ("--width=0", "flag --width=0.0: must be a finite number > 0"),
-        ("--batch_size=0", "flag --batch_size=0: must be a whole number >= 1"),
-        ("--steps=many", "flag --steps=many: must be a whole number"),
-        ("--optimizer=lion", "flag --optimizer=lion: must be one of sgd, adam"),
-        ("--momentum=1", "flag --momentum=1.0: must be a number in [0, 1)"),
-        ("--momentum=0.9 --optimizer=adam", "flag --momentum=0.9: must be 0 with optimizer=adam"),
-        ("--weight_decay=-1", "flag --weight_decay=-1.0: must be a finite number >= 0"),
-        ("--probes=ics,sharpness", "flag --probes=ics,sharpness: must be a list out of"),
-        ("--probe_every=0", "flag --probe_every=0: must be a whole number >= 1"),
-        ("--eval_every=-5", "flag --eval_every=-5: must be a whole number >= 1"),
-        ("--step_sizes=0.1,a", "flag --step_sizes=0.1,a: must be a comma-separated list of num"),
-        ("--step_sizes=0.2,0.1", "flag --step_sizes=0.2,0.1: must be a rising list"),
-        ("--sync_norm=maybe", "flag --sync_norm=maybe: must be true or false"),
-        ("--lr=0.1,fast", "flag --lr=0.1,fast: must be a number, or several with commas between"),
-        ("--lr=0.1,", "flag --lr=0.1,: must be a number, or several with commas between them"),
-        ("--lr=", "flag --lr=: must be a number"),
-        ("--lr=0.1,-2", "flag --lr=-2.0: must be a finite number > 0"),
-        ("--lr=0.1,0.5,0.10", "flag --lr=0.1,0.5,0.1: must be a list of different values"),
-        ("--seed=0,1.5", "flag --seed=0,1.5: must be a whole number, or several with commas"),
         ("--norm=bn,batch", "flag --norm=batch: must be one of none, bn, "),
-        ("--norm=bn,", "flag --norm=: must be one of none, bn, "),
         ("--norm=bn,no_such_module:Norm", "`norm` cannot be imported: ModuleNotFoundError"),
-        ("--model=vgg11,vgg12", "flag --model=vgg12: must be one of vgg11, vgg16, dln"),
-        ("--model=vgg11,dln --depth=3", "flag --depth=3: must be chosen with model=dln only"),
-        ("--jobs=0", "flag --jobs=0: must be a whole number >= 1"),
-        ("--jobs=1.5", "flag --jobs=1.5: must be a whole number"),
-        ("--resume=perhaps", "flag --resume=perhaps: must be true or false"),
-        ("--precision=int8", "flag --precision=int8: must be one of float32, bfloat16"),
-        ("--strategy=tpu", "flag --strategy=tpu: must be one of auto, cpu"),
-        ("--dataset=", "flag --dataset=: must be glyphs or the name of a TFDS image"),
-        ("--study=..", "flag --study=..: must be the name of a folder"),
-        ("--study=a/b", "flag --study=a/b: must be the name of a folder"),
         ("--learning_rate=1", "Unknown command line flag 'learning_rate'"),
-        ("--flagfile=missing.flags", "Unable to open flagfile"),
         ("bn", "unexpected argument 'bn': flags look like --norm=bn"),
     ],
 )
@@ -126,18 +43,6 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith(f"bnkit: {message}") and shown.err.count("\n") == 1
-
-
-def test_help_has_every_flag_once_with_its_default(capsys):
-    assert command("--help") == 0
-    shown = capsys.readouterr().out
-    others = ["study", "resume", "jobs", "dry_run"]
-    for name in [*(field.name for field in dataclasses.fields(Settings)), *others]:
-        assert shown.count(f"\n  --{name} ") == 1, name
-    assert "[0.25; dln: 10.0]" in shown and "[landscape,ics,activations]" in shown
-    assert max(map(len, shown.splitlines())) <= 100
-    assert shown.count("\n  --") <= 35
-    assert shown.count("or a list") == len(study.AXES)
 
 
 def test_help_loads_nothing_heavy():
@@ -190,13 +95,6 @@ def test_the_same_command_again_measures_nothing_and_says_so(workplace, capsys):
     shown = capsys.readouterr()
     assert shown.out.splitlines() == lines
     assert "already measured" in shown.err and "--noresume" in shown.err
-
-
-def test_flags_can_come_from_a_file(workplace):
-    pathlib.Path("some.flags").write_text("# a comment\n--norm=none\n--lr=0.25\n")
-    assert settings_of("--flagfile=some.flags", "--seed=2,3", "--lr=0.5") == [
-        Settings(norm="none", lr=0.5, seed=seed) for seed in (2, 3)
-    ]
 
 
 def test_data_that_do_not_fit_are_one_line(workplace, capsys):
@@ -321,33 +219,3 @@ def test_a_dry_run_lists_the_runs_and_estimates_what_is_left(workplace, capsys, 
     monkeypatch.setattr(timing, "estimate", lambda states, *a, **k: dict.fromkeys(states))
     assert command("--dry_run") == 1
     assert "cannot run" in capsys.readouterr().out
-
-
-FLAG_FILES = sorted((pathlib.Path(bnkit.__file__).parents[1] / "flags").glob("*.flags"))
-
-
-def test_the_flag_files_are_there():
-    names = {path.stem for path in FLAG_FILES}
-    figures = {f"fig{number}" for number in range(1, 14)} | {"fig3_dln", "fig5_dln"}
-    others = {"demo", "quick", "paper", "course", "norms", "learning_rates", "smoothness_map"}
-    assert names == figures | others
-
-
-@pytest.mark.parametrize("path", FLAG_FILES, ids=lambda path: path.stem)
-def test_a_flag_file_is_valid_and_says_what_it_is_for(path):
-    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    for entry in ("Claim:", "Command:", "Time:", "Outcome:"):
-        assert sum(line.startswith(f"# {entry} ") for line in header) == 1, entry
-    (asked,) = (line for line in header if line.startswith("# Command:"))
-    assert asked.split() == ["#", "Command:", "python", "-m", "bnkit.main", asked.split()[-1]]
-    assert asked.split()[-1] == f"--flagfile=flags/{path.name}"
-    (time,) = (line for line in header if line.startswith("# Time:"))
-    assert "on two cores" in time
-    assert max(map(len, path.read_text().splitlines())) <= 100
-    values, grid = main.parse(["bnkit", f"--flagfile={path}"])
-    assert grid
-    if path.stem != "demo":
-        assert values.study == path.stem and len(grid) > 1
-        # What is compared is measured on one grid of step sizes.
-        for model in {settings.model for settings in grid}:
-            assert len({s.step_sizes for s in grid if s.model == model}) == 1

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from bnkit import kinds, settings
 from bnkit.settings import Settings, SettingsError
 
 INVALID = {
@@ -52,6 +53,17 @@ def test_an_invalid_value_is_named(field, value):
     assert f"{field}=" in str(caught.value) and "must be" in str(caught.value)
 
 
+@pytest.mark.parametrize("field", ["depth", "samples", "norm_last"])
+def test_a_field_of_other_models_says_which_have_it(field):
+    with pytest.raises(SettingsError, match=f"`{field}` must be chosen with model=dln only"):
+        Settings(**{field: 3})
+
+
+def test_any_list_of_different_probes_is_valid():
+    assert Settings(probes=kinds.PROBES).probes == kinds.PROBES
+    assert len(kinds.PROBES) >= 8
+
+
 def test_momentum_is_for_sgd():
     assert Settings(momentum=0.9).momentum == 0.9
     with pytest.raises(SettingsError, match=r"momentum=0\.9"):
@@ -80,12 +92,56 @@ def test_equal_settings_have_one_id_and_any_difference_another():
         assert len({Settings(**chosen).run_id, *ids}) == len(ids) + 1
 
 
+ALL_PROBES = (
+    "landscape", "ics", "activations", "random_landscape", "curvature", "gradient_noise",
+    "weights", "batch_norm_identity",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("run_id", "chosen"),
+    [
+        (
+            "bn-lr0.1-seed0-d995ce82",
+            {"width": 0.05, "batch_size": 32, "steps": 160, "probe_every": 40, "eval_every": 80,
+             "probes": ALL_PROBES},
+        ),
+        (
+            "none-lr0.2-seed0-7d543f7d",
+            {"norm": "none", "lr": 0.2, "width": 0.05, "batch_size": 32, "steps": 130,
+             "probe_every": 20, "eval_every": 80, "probes": ("landscape",)},
+        ),
+        (
+            "l1-lr1e-06-seed2-c10abcc3",
+            {"model": "dln", "depth": 6, "samples": 100, "norm": "l1", "seed": 2, "steps": 300,
+             "probe_every": 50, "eval_every": 100, "probes": ALL_PROBES},
+        ),
+    ],
+)  # fmt: skip
+def test_ids_stay_as_they_are_so_that_earlier_runs_are_found(run_id, chosen):
+    """If this fails for a new field: it belongs into `LATER_FIELDS`."""
+    assert Settings(**chosen).run_id == run_id
+
+
+def test_a_later_field_enters_the_id_once_it_differs_from_how_earlier_runs_were_made(monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Later(Settings):
+        split: str = "train"
+        crops: tuple[float, ...] = (0.5, 1.0)
+
+    assert Later().run_id != Settings().run_id
+    monkeypatch.setattr(settings, "LATER_FIELDS", {"split": "train", "crops": (0.5, 1.0)})
+    assert Later().run_id == Later(crops=[0.5, 1]).run_id == Settings().run_id
+    ids = {Later(**chosen).run_id for chosen in ({"split": "test"}, {"crops": (0.5,)})}
+    assert len(ids | {Settings().run_id}) == 3
+
+
 def test_the_choices_of_the_deep_linear_network_follow_from_the_model():
-    settings = Settings(model="dln")
-    assert (settings.lr, settings.steps, settings.width, settings.depth) == (1e-6, 10_000, 10, 25)
-    assert (settings.dataset, settings.samples, settings.batch_size) == ("gaussian", 1000, 1000)
-    assert (settings.step_sizes[0], settings.step_sizes[-1]) == (1e-8, 3e-5)
-    assert settings.activation == "linear" and not settings.norm_last
+    linear = Settings(model="dln")
+    assert (linear.lr, linear.steps, linear.width, linear.depth) == (1e-6, 10_000, 10, 25)
+    assert (linear.dataset, linear.samples, linear.batch_size) == ("gaussian", 1000, 1000)
+    assert (linear.step_sizes[0], linear.step_sizes[-1]) == (1e-8, 3e-5)
+    assert linear.activation == "linear" and not linear.norm_last
     assert Settings(model="dln", samples=64).batch_size == 64
     assert Settings(model="dln", samples=64, batch_size=16).batch_size == 16
     assert (Settings().depth, Settings().samples, Settings().lr) == (None, None, 0.1)
@@ -114,7 +170,7 @@ def test_one_value_has_one_form():
 
 
 def test_lists_become_tuples_and_plain_values_come_out():
-    settings = Settings(step_sizes=[0.1, 0.2], probes=["ics"])
-    assert settings.step_sizes == (0.1, 0.2)
-    assert settings.to_dict()["probes"] == ["ics"]
-    assert Settings(**settings.to_dict()) == settings
+    chosen = Settings(step_sizes=[0.1, 0.2], probes=["ics"])
+    assert chosen.step_sizes == (0.1, 0.2)
+    assert chosen.to_dict()["probes"] == ["ics"]
+    assert Settings(**chosen.to_dict()) == chosen

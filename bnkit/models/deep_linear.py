@@ -49,7 +49,5 @@ def from_settings(settings, norm, dataset):
     """The `Task` of a run, see `bnkit.models.from_settings`."""
     (dim,) = dataset.input_shape
     return regression(
-        deep_linear(
-            norm, settings.depth, dim, norm_last=settings.norm_last, seed=settings.seed
-        )
+        deep_linear(norm, settings.depth, dim, norm_last=settings.norm_last, seed=settings.seed)
     )

@@ -1,59 +1,23 @@
-"""The grid of a study, and the estimate of its time."""
+"""The estimate of a study's time, from two short runs of each kind."""
 
 import pytest
-from study_runs import TINY, end
 
 from bnkit import study
-from bnkit.settings import Settings, SettingsError
+from bnkit.settings import Settings
+from bnkit.store import RunDir
 from bnkit.study import timing
 
-# --- the grid ---
 
-
-def test_every_combination_is_one_run_all_arms_of_a_seed_first():
-    grid = study.grid(norm=["none", "bn"], lr=(0.1, 0.5), seed=[0, 1], steps=7)
-    assert [(s.seed, s.norm, s.lr) for s in grid] == [
-        (seed, norm, lr) for seed in (0, 1) for norm in ("none", "bn") for lr in (0.1, 0.5)
-    ]
-    assert {s.steps for s in grid} == {7} and len({s.run_id for s in grid}) == 8
-
-
-def test_a_value_that_is_no_list_is_not_varied():
-    assert study.grid(norm="bn", lr=0.5) == [Settings(norm="bn", lr=0.5)]
-    assert study.grid(probes=["ics"], step_sizes=[0.1, 0.2]) == [
-        Settings(probes=("ics",), step_sizes=(0.1, 0.2))
-    ]
-
-
-def test_what_is_not_chosen_follows_from_each_model():
-    vgg, linear = study.grid(model=["vgg11", "dln"], lr=None)
-    assert (vgg, linear) == (Settings(), Settings(model="dln"))
-    assert (vgg.lr, linear.lr, vgg.batch_size, linear.batch_size) == (0.1, 1e-6, 128, 1000)
-
-
-@pytest.mark.parametrize(
-    ("choices", "field", "value"),
-    [
-        ({"lr": [0.1, -1]}, "lr", -1),
-        ({"norm": ["bn", "b n"]}, "norm", "b n"),
-        ({"seed": [0, 1, 0]}, "seed", (0, 1, 0)),
-        ({"width": [1, 1.0]}, "width", (1, 1.0)),
-        ({"lr": []}, "lr", ()),
-        ({"model": ["dln", "vgg11"], "samples": 20}, "samples", 20),
-    ],
-)
-def test_a_wrong_entry_of_a_list_is_named(choices, field, value):
-    with pytest.raises(SettingsError) as caught:
-        study.grid(**choices)
-    assert (caught.value.field, caught.value.value) == (field, value)
-
-
-# --- the estimate of the time ---
+def end(study_dir, settings, state, *, steps=0, seconds=None):
+    """Leaves the description and the status that a run of these settings ends with."""
+    with RunDir(study_dir / settings.run_id) as run:
+        run.start({"study": study_dir.name, "run": settings.run_id})
+        run.set_status(state, steps=steps, seconds=seconds)
 
 
 def test_the_cost_of_a_run_counts_what_it_will_do():
     cost = timing.Cost(start=10.0, step=0.1, probes=2.0, evaluation=1.0)
-    settings = Settings(**TINY | {"steps": 100, "probe_every": 25, "eval_every": 40})
+    settings = Settings(steps=100, probe_every=25, eval_every=40)
     # Probes at 0, 25, 50, 75; evaluations at 0, 40, 80 and 100. The start has one and two of them.
     assert cost.seconds(settings) == pytest.approx(10 + 99 * 0.1 + 3 * 2 + 2 * 1)
     # From step 60: one probe, at 75; evaluations at 80 and 100.
@@ -101,7 +65,7 @@ def test_the_estimate_is_what_two_short_runs_of_each_kind_tell(tmp_path, monkeyp
 
 
 def test_the_estimate_of_a_run_to_go_on_with_is_of_what_is_left(tmp_path, monkeypatch):
-    settings = Settings(**TINY | {"steps": 100})
+    settings = Settings(steps=100)
     end(tmp_path, settings, "interrupted", steps=60)
     monkeypatch.setattr(
         timing, "run", lambda grid, *a, **k: [study.Outcome(s, "done") for s in grid]
@@ -109,3 +73,21 @@ def test_the_estimate_of_a_run_to_go_on_with_is_of_what_is_left(tmp_path, monkey
     monkeypatch.setattr(timing, "_cost", lambda *a: timing.Cost(10.0, 1.0, 0.0, 0.0))
     assert timing.estimate({settings: "resume"}, tmp_path)[settings] == 10 + 39
     assert timing.estimate({settings: "to do"}, tmp_path)[settings] == 10 + 99
+
+
+@pytest.mark.parametrize(("model", "steps"), [("vgg16", 5), ("dln", 100)])
+def test_short_runs_are_as_long_as_the_model_needs(model, steps, tmp_path, monkeypatch):
+    made = []
+
+    def run(grid, *arguments, **options):
+        made.extend(grid)
+        return [study.Outcome(settings, "failed") for settings in grid]
+
+    monkeypatch.setattr(timing, "run", run)
+    settings = Settings(model=model, lr=0.5, seed=3, probe_every=7, eval_every=9)
+    assert timing.estimate({settings: "to do"}, tmp_path) == {settings: None}
+    one, more = made
+    assert (one.steps, more.steps) == (1, 3 * steps)
+    assert {(s.model, s.lr, s.seed, s.probe_every, s.eval_every) for s in made} == {
+        (model, 1e-9, 0, steps, steps)
+    }

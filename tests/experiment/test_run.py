@@ -1,53 +1,17 @@
+"""A run on images: what it leaves on disk, and how it ends and goes on."""
+
 import functools
-import json
 import os
 import signal
 import time
 
-import keras
-import numpy as np
 import pytest
+from tiny_run import TINY, read, records, run, steps
 
 import bnkit
-from bnkit import Settings, data, experiment
+from bnkit import Settings, data
 from bnkit.store import RunDir, RunError
 from bnkit.training import Trainer
-
-TINY = {
-    "width": 0.02,
-    "batch_size": 16,
-    "steps": 6,
-    "probe_every": 4,
-    "eval_every": 4,
-    "step_sizes": (0.1, 0.2),
-    "lr": 0.05,
-}
-
-
-@pytest.fixture(autouse=True)
-def few_glyphs(monkeypatch, tmp_path_factory):
-    """The glyphs, only fewer of them; rendered once for all tests."""
-    cache = tmp_path_factory.getbasetemp() / "glyphs"
-    monkeypatch.setenv("BNKIT_CACHE_DIR", str(cache))
-    few = functools.partial(data.load_glyphs, train_size=128, test_size=40)
-    monkeypatch.setattr(data, "load_glyphs", few)
-
-
-def run(study, *, resume=True, command=(), **changes):
-    settings = Settings(**{**TINY, **changes})
-    return experiment.run(settings, study, resume=resume, command=command, progress=False)
-
-
-def read(directory, name):
-    return json.loads((directory / name).read_text())
-
-
-def records(directory):
-    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-
-
-def steps(directory, kind):
-    return [record["step"] for record in records(directory) if record["kind"] == kind]
 
 
 def test_a_run_leaves_all_it_promises(tmp_path):
@@ -171,47 +135,6 @@ def test_a_run_in_use_is_refused(tmp_path):
         pytest.raises(RunError, match="another process"),
     ):
         run(tmp_path)
-
-
-def test_arms_start_from_the_same_weights_and_see_the_same_batches(tmp_path, monkeypatch):
-    seen = {}
-
-    def fit(self, batches, steps, callbacks):
-        kernels = [v.numpy() for v in self.model.trainable_variables if len(v.shape) >= 2]
-        seen[len(seen)] = [*kernels, batches.stack(0, 2)[0]]
-        self.step = steps
-
-    monkeypatch.setattr(Trainer, "fit", fit)
-    run(tmp_path, norm="bn")
-    run(tmp_path, norm="none")
-    run(tmp_path, norm="none", seed=1)
-    for bn, none in zip(seen[0], seen[1], strict=True):
-        np.testing.assert_array_equal(bn, none)
-    assert not any(np.array_equal(a, b) for a, b in zip(seen[1], seen[2], strict=True))
-
-
-def test_precision_and_optimizer_reach_the_network(tmp_path, monkeypatch):
-    trainers = []
-
-    def fit(self, batches, steps, callbacks):
-        trainers.append(self)
-        self.step = steps
-
-    monkeypatch.setattr(Trainer, "fit", fit)
-    run(tmp_path, precision="bfloat16", momentum=0.9, sync_norm=True)
-    run(tmp_path, optimizer="adam", lr=0.01)
-    first, second = trainers
-
-    def rate(trainer):
-        return trainer.optimizer.learning_rate.value.numpy()
-
-    assert first.model.get_layer("conv1").compute_dtype == "bfloat16"
-    assert first.model.get_layer("norm1").synchronized
-    assert first.model.dtype == "float32" and keras.config.dtype_policy().name == "float32"
-    assert first.optimizer.momentum == 0.9 and rate(first) == pytest.approx(0.05)
-    assert isinstance(second.optimizer, keras.optimizers.Adam)
-    assert rate(second) == pytest.approx(0.01)
-    assert second.model.get_layer("conv1").compute_dtype == "float32"
 
 
 def test_a_probe_of_batch_norm_is_left_out_where_there_is_none(tmp_path):

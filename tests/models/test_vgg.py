@@ -1,20 +1,17 @@
-"""The study's networks: names, shapes, and initial weights that do not depend on the norm."""
-
-import functools
-import json
-import sys
+"""VGG: names, shapes, and initial weights that do not depend on the norm."""
 
 import keras
 import numpy as np
 import pytest
 
-from bnkit import Settings, data, experiment, layers, models
-from bnkit.layers import BatchNorm
+from bnkit import models
 
 CHANNELS = {
     11: [64, 128, 256, 256, 512, 512, 512, 512],
     16: [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512],
 }
+
+
 # Convolutions after which the image is halved.
 POOLED = {11: [1, 2, 4, 6, 8], 16: [2, 4, 7, 10, 13]}
 
@@ -127,18 +124,6 @@ def test_weights_are_glorot_uniform():
     assert checked >= 5
 
 
-def test_a_factory_of_the_users_own_is_given_the_stages_name():
-    made = []
-
-    def factory(name):
-        made.append(name)
-        return BatchNorm(epsilon=0.5, name=name)
-
-    model = small(factory)
-    assert made == [f"norm{i}" for i in range(1, 11)]
-    assert model.get_layer("norm4").epsilon == 0.5
-
-
 def test_no_normalisation_may_be_said_in_two_ways():
     assert [layer.name for layer in small(None).layers] == [x.name for x in small("none").layers]
 
@@ -196,169 +181,3 @@ def test_weight_normalisation_starts_as_the_network_without(seed):
         f"norm{i}" for i in range(1, 11)
     ]
     assert arms[1].count_params() > arms[0].count_params()
-
-
-USERS_MODULE = """
-import math
-
-import keras
-
-class Halve(keras.layers.Layer):
-    def call(self, x):
-        return x / 2
-
-class Named:
-    Inner = Halve
-
-def halve(name):
-    return Halve(name=name)
-
-class Scaled(keras.layers.Wrapper):
-    def call(self, x):
-        return self.layer(x) * 2
-
-class Flattening(keras.layers.Layer):
-    def call(self, x):
-        return keras.ops.reshape(x, (-1, math.prod(x.shape[1:])))
-
-class Pair(keras.layers.Layer):
-    def call(self, x):
-        return x, x
-
-class Unbuildable(keras.layers.Layer):
-    def build(self, input_shape):
-        raise RuntimeError("no such shape today")
-
-class Picky(keras.layers.Layer):
-    def __init__(self, units, **kwargs):
-        super().__init__(**kwargs)
-
-class NotANumber(keras.layers.Layer):
-    def call(self, x, training=False):
-        return x * float("nan") if training else x
-
-class Infinite(keras.layers.Layer):
-    def call(self, x):
-        return x / 0
-
-def nothing(name):
-    return None
-
-def nameless():
-    return Halve()
-
-class NoLayer:
-    pass
-
-constant = 3
-"""
-
-
-@pytest.fixture
-def users_module(tmp_path, monkeypatch):
-    """A module of the user's own beside the package, and one that raises when it is imported."""
-    package = tmp_path / "users_package"
-    package.mkdir()
-    (package / "norms.py").write_text(USERS_MODULE)
-    (package / "broken.py").write_text("raise RuntimeError('boom at import')")
-    (package / "lacking.py").write_text("import a_module_that_is_not_there")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield "users_package.norms"
-    for name in [name for name in sys.modules if name.split(".")[0] == "users_package"]:
-        del sys.modules[name]
-
-
-@pytest.mark.parametrize("attribute", ["Halve", "halve"])
-def test_a_layer_of_the_users_own_by_its_path(users_module, attribute):
-    x = np.random.default_rng(0).normal(size=(4, 8, 8, 1))
-    model, plain = small(f"{users_module}:{attribute}", seed=1), small("none", seed=1)
-    norms = [layer for layer in model.layers if layer.name.startswith("norm")]
-    assert [layer.name for layer in norms] == [f"norm{i}" for i in range(1, 11)]
-    assert {type(layer).__name__ for layer in norms} == {"Halve"}
-    # Ten halves, and ReLU lets a factor through; biases are 0. All of it exact in binary.
-    np.testing.assert_array_equal(model(x) * np.float32(2**10), plain(x))
-
-
-def test_a_wrapper_of_the_users_own_gets_the_weight_layer(users_module):
-    model, plain = small(f"{users_module}:Scaled", seed=1), small("none", seed=1)
-    x = np.random.default_rng(0).normal(size=(4, 8, 8, 1))
-    assert model.get_layer("norm3").layer.name == "conv3"
-    np.testing.assert_array_equal(model(x), plain(x) * np.float32(2**10))
-
-
-def test_a_layer_of_keras_by_its_path():
-    model = small("keras.layers:LayerNormalization")
-    assert type(model.get_layer("norm4")) is keras.layers.LayerNormalization
-
-
-@pytest.mark.parametrize(
-    "path, message",
-    [
-        (
-            "users_package.norm:Halve",
-            r"cannot be imported: ModuleNotFoundError: .*users_package\.norm'",
-        ),
-        ("no_such_package:Halve", r"ModuleNotFoundError: No module named 'no_such_package'"),
-        ("users_package.norms:Half", r"AttributeError: .*'Half'"),
-        ("users_package.norms:", r"cannot be imported: AttributeError"),
-        (":Halve", r"cannot be imported: ValueError: Empty module name"),
-        ("users_package.broken:Halve", r"RuntimeError: boom at import"),
-        ("users_package.lacking:Halve", r"No module named 'a_module_that_is_not_there'"),
-        ("users_package.norms:NoLayer", r"must lead to a Keras layer class.*a type$"),
-        ("users_package.norms:constant", r"must lead to a Keras layer class.*an? int$"),
-    ],
-)
-def test_a_path_that_does_not_lead_to_a_layer(users_module, path, message):
-    """The error says what was found, and repeats the path."""
-    with pytest.raises(ValueError, match=message) as caught:
-        layers.get(path)
-    assert f"norm={path!r}" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "attribute, message",
-    [
-        ("Unbuildable", r"norm1 cannot be built .* \(None, 8, 8, 1\): RuntimeError: no such shape"),
-        ("Picky", r"norm1 cannot be built .*TypeError: .*units"),
-        ("nothing", r"norm1 cannot be built .*TypeError"),
-        ("nameless", r"norm1 cannot be built .*TypeError: .*name"),
-        (
-            "Flattening",
-            r"norm1 must give one tensor of shape \(None, 8, 8, 1\)\. Received: .*\(None, 64\)",
-        ),
-        ("Pair", r"norm1 must give one tensor of shape \(None, 8, 8, 1\)\. Received: a tuple"),
-    ],
-)
-def test_a_layer_of_the_users_own_that_does_not_fit(users_module, attribute, message):
-    with pytest.raises(ValueError, match=message):
-        small(f"{users_module}:{attribute}")
-
-
-@pytest.fixture
-def run_tiny(tmp_path, monkeypatch, tmp_path_factory):
-    """`run(norm)`: two steps of a tiny experiment on few glyphs; returns its directory."""
-    cache = tmp_path_factory.getbasetemp() / "glyphs"
-    monkeypatch.setenv("BNKIT_CACHE_DIR", str(cache))
-    few = functools.partial(data.load_glyphs, train_size=128, test_size=40)
-    monkeypatch.setattr(data, "load_glyphs", few)
-
-    def run(norm):
-        settings = Settings(norm=norm, width=0.02, batch_size=16, steps=2, probes=(), eval_every=2)
-        return experiment.run(settings, tmp_path / "study", progress=False)
-
-    return run
-
-
-def test_a_run_with_a_layer_of_the_users_own(users_module, run_tiny):
-    directory = run_tiny(f"{users_module}:Halve")
-    assert json.loads((directory / "status.json").read_text())["status"] == "done"
-    written = json.loads((directory / "settings.json").read_text())["settings"]
-    assert written["norm"] == f"{users_module}:Halve"
-
-
-@pytest.mark.parametrize("attribute", ["NotANumber", "Infinite"])
-def test_a_run_with_a_layer_that_is_not_finite_ends_before_its_first_step(
-    users_module, run_tiny, attribute
-):
-    with pytest.raises(ValueError, match=r"normalisation norm\d+ must give finite values .*\(16, "):
-        run_tiny(f"{users_module}:{attribute}")

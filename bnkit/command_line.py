@@ -1,0 +1,266 @@
+"""The flags of the command: text -> values, and the settings of every run that they ask for."""
+
+import dataclasses
+import pathlib
+import textwrap
+
+from absl import flags
+
+from bnkit import families, layers, study
+from bnkit.kinds import KINDS, PROBES
+from bnkit.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings, SettingsError
+
+_PURPOSE = """\
+Trains a network with a normalisation, measures the landscape of its loss on the way, and reports.
+
+usage: python -m bnkit.main --norm=bn --lr=0.5
+       python -m bnkit.main --norm=none,bn --lr=0.1,0.5 --seed=0,1,2 --study=fig1 --jobs=2
+       python -m bnkit.main --flagfile=flags/quick.flags
+
+Lists make a grid: every combination is one run, and one report compares them all."""
+
+_WIDTH = 96
+_INDENT = 20
+# Flag -> choice -> what it is. `--help` has a line for each.
+_CHOICES = {
+    "model": {name: entry.summary for name, entry in families.MODELS.items()},
+    "probes": {name: KINDS[name].summary for name in PROBES},
+}
+
+
+def _models(setting):
+    return f"with model={', '.join(families.models_with(setting))}"
+
+
+def _valid(setting):
+    rules = [entry.rules[setting] for entry in families.MODELS.values()]
+    return "; ".join(dict.fromkeys(rule.valid for rule in rules))
+
+
+# Group -> flag -> help, in the order of `--help`. Flags that are fields of `Settings` take their
+# type and their default from there.
+_HELP = {
+    "What is compared": {
+        "norm": f"normalisation: {', '.join(layers.names())}; or package.module:Class of your own",
+        "lr": "learning rate, constant over the run",
+        "seed": "of the initial weights and the order of the batches",
+    },
+    "Network and data": {
+        "model": "network",
+        "width": f"of the layers: {_valid('width')}",
+        "depth": f"number of layers, {_models('depth')}",
+        "norm_last": f"normalise the last layer, too, {_models('norm_last')}",
+        "activation": f"non-linearity: {_valid('activation')}",
+        "dataset": f"{_valid('dataset')}; glyphs are rendered here",
+        "samples": f"number of gaussian samples, {_models('samples')}",
+        "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
+    },
+    "Training": {
+        "steps": "number of updates",
+        "batch_size": "samples per update, over all replicas together; of gaussian samples: all",
+        "optimizer": f"one of {', '.join(OPTIMIZERS)}",
+        "momentum": "of sgd",
+        "weight_decay": "c of the penalty c/2 * sum ||kernel||^2, logged apart from the loss",
+        "sync_norm": "batch statistics of the global batch instead of each replica's",
+        "precision": f"compute type of the layers: {', '.join(PRECISIONS)}",
+        "strategy": f"{STRATEGIES[0]} mirrors over all GPUs, or uses the CPU; "
+        f"{STRATEGIES[1]} leaves GPUs alone",
+    },
+    "Measuring": {
+        "probes": "comma-separated list of what to measure; empty for nothing",
+        "probe_every": "steps between two measurements",
+        "step_sizes": "rising comma-separated list of s in theta - s g; absolute, the same for "
+        "every arm of a comparison",
+        "directions": "random directions at each measurement of random_landscape",
+        "eval_every": "steps between two evaluations on the test split",
+    },
+    "Where results go": {
+        "study": "name of the folder that collects runs to be compared",
+        "runs_dir": "runs are written to RUNS_DIR/STUDY/RUN",
+        "reports_dir": "reports are written to REPORTS_DIR/STUDY/RUN; that of a grid to "
+        "REPORTS_DIR/STUDY",
+        "resume": "keep what an earlier run of the same settings measured, and go on from there",
+    },
+    "Grids": {
+        "jobs": "runs of a grid to make at the same time, each with its share of the CPU cores",
+        "dry_run": "list the runs and their states, make a few steps to estimate their time, stop",
+    },
+}
+_DEFAULTS = {
+    "data_dir": "",
+    "study": "main",
+    "runs_dir": "runs",
+    "reports_dir": "reports",
+    "resume": True,
+    "jobs": 1,
+    "dry_run": False,
+}
+
+
+class FlagError(ValueError):
+    """A flag that is unknown, cannot be read or is not valid; its text is one line for the user."""
+
+
+def parse(argv):
+    """Reads a command line.
+
+    Returns:
+        The values of all flags, as attributes, and a list of `Settings`, one for every run.
+
+    Raises:
+        FlagError: For a flag that is unknown, cannot be read or is not valid.
+    """
+    try:
+        values = _define_flags()
+        rest = values(argv)[1:]
+        if rest:
+            raise FlagError(f"unexpected argument {rest[0]!r}: flags look like --norm=bn")
+        _check(values)
+        fields = [field.name for field in dataclasses.fields(Settings)]
+        return values, study.grid(**{name: values[name].value for name in fields})
+    except SettingsError as error:
+        raise FlagError(
+            f"flag --{error.field}={_shown(error.value)}: must be {error.valid}"
+        ) from error
+    except flags.Error as error:
+        raise FlagError(str(error).removeprefix("ERROR:: ")) from error
+
+
+def help_text():
+    """All flags by group, with their defaults and choices."""
+    values = _define_flags()
+    lines = [_PURPOSE]
+    for title, group in {**_HELP, "Other": ("flagfile", "help")}.items():
+        lines += ["", f"{title}:"]
+        for name in group:
+            default = _shown_default(name, values[name].default)
+            text = f"{values[name].help} [{default}]" if default else values[name].help
+            lines += _wrapped(f"  --{name}", text)
+            lines += [
+                line
+                for choice, what in _CHOICES.get(name, {}).items()
+                for line in _wrapped(" " * _INDENT + choice, what, 2 * _INDENT)
+            ]
+    return "\n".join(lines)
+
+
+class _Parser(flags.ArgumentParser):
+    """Text -> value, with one message for whatever cannot be read."""
+
+    def __init__(self, convert, valid):
+        self._convert, self._valid = convert, valid
+
+    def parse(self, argument):
+        try:
+            return self._convert(argument) if isinstance(argument, str) else argument
+        except ValueError:
+            raise ValueError(f"must be {self._valid}") from None
+
+    def flag_type(self):
+        return self._valid
+
+
+def _split(text):
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _truth(text):
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+_ONE = {str: (str, "text"), int: (int, "a whole number"), float: (float, "a number")}
+_PARSERS = {
+    **{kind: _Parser(*one) for kind, one in _ONE.items()},
+    bool: _Parser(_truth, "true or false"),
+    tuple[str, ...]: _Parser(_split, "a comma-separated list of names"),
+    tuple[float, ...]: _Parser(
+        lambda text: tuple(map(float, _split(text))), "a comma-separated list of numbers"
+    ),
+}
+
+# Of the flags that make a grid.
+_LIST_PARSERS = {
+    kind: _Parser(
+        lambda text, convert=convert: tuple(convert(part.strip()) for part in text.split(",")),
+        f"{valid}, or several with commas between them",
+    )
+    for kind, (convert, valid) in _ONE.items()
+}
+
+
+def _define_flags():
+    """A fresh `FlagValues` with all flags of the command."""
+    values = flags.FlagValues()
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    for group in _HELP.values():
+        for name, text in group.items():
+            field = fields.get(name)
+            default = field.default if field else _DEFAULTS[name]
+            kind = field.type if field else type(default)
+            flags.DEFINE_flag(_flag(name, kind, default, text), values)
+    flags.DEFINE_flag(flags.BooleanFlag("help", None, "show this help"), values)
+    flags.DEFINE_string("flagfile", "", "read flags from this file", flag_values=values)
+    return values
+
+
+def _flag(name, kind, default, text):
+    if kind is bool:
+        flag = flags.BooleanFlag(name, default, text)
+        flag.parser = _PARSERS[bool]
+        return flag
+    if name in study.AXES:
+        default = None if default is None else (default,)
+        return flags.Flag(_LIST_PARSERS[kind], None, name, default, f"{text}; or a list")
+    return flags.Flag(_PARSERS[kind], None, name, default, text)
+
+
+def _check(values):
+    """Checks what `Settings` does not.
+
+    Raises:
+        SettingsError: For a value that is not valid.
+    """
+    for norm in values.norm:
+        if norm not in layers.names() and ":" not in norm:
+            valid = f"one of {', '.join(layers.names())}, or package.module:Class"
+            raise SettingsError("norm", norm, valid)
+    if values.study in ("", ".", "..") or pathlib.Path(values.study).name != values.study:
+        raise SettingsError("study", values.study, "the name of a folder")
+    if values.jobs < 1:
+        raise SettingsError("jobs", values.jobs, "a whole number >= 1")
+
+
+def _wrapped(label, text, indent=_INDENT):
+    """The lines of a label with its text to the right of it."""
+    return textwrap.wrap(
+        text,
+        width=_WIDTH,
+        initial_indent=label.ljust(indent),
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+    )
+
+
+def _shown_default(name, default):
+    """The default of a flag; those of each model, if it depends on the model."""
+    if default is not None:
+        return _shown(default)
+    usual = families.get(Settings().model).defaults.get(name)
+    others = {}
+    for model, entry in families.MODELS.items():
+        value = entry.defaults.get(name)
+        if value not in (None, usual):
+            others.setdefault(_shown(value), []).append(model)
+    shown = [] if usual is None else [_shown(usual)]
+    shown += [f"{', '.join(models)}: {value}" for value, models in others.items()]
+    return "; ".join(shown)
+
+
+def _shown(value):
+    """A value as it is written on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

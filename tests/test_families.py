@@ -1,0 +1,61 @@
+import dataclasses
+import pathlib
+
+import pytest
+
+import bnkit
+from bnkit import families
+from bnkit.settings import Settings
+
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+@pytest.fixture(params=families.MODELS)
+def entry(request):
+    return families.get(request.param)
+
+
+def test_the_models_of_the_study():
+    assert list(families.MODELS) == ["vgg11", "vgg16", "dln"]
+    variants = [entry.variant for entry in families.MODELS.values()]
+    assert variants == [{"depth": 11}, {"depth": 16}, {}]
+    with pytest.raises(KeyError, match="resnet20"):
+        families.get("resnet20")
+
+
+def test_a_family_has_its_file(entry):
+    path = pathlib.Path(bnkit.__file__).parent / "models" / f"{entry.family}.py"
+    assert "def from_settings(settings, norm, dataset" in path.read_text()
+
+
+def test_defaults_and_rules_are_about_settings(entry):
+    assert set(entry.defaults) | set(entry.rules) <= set(FIELDS)
+    assert all(FIELDS[name].default is None for name in entry.defaults)
+
+
+def test_defaults_are_valid(entry):
+    for name in entry.defaults.keys() & entry.rules.keys():
+        assert entry.rules[name].accepts(entry.defaults[name]), name
+
+
+def test_every_field_without_a_default_of_its_own_has_one_for_the_model(entry):
+    """All but the batch size, which may follow from the samples, and what others only have."""
+    needed = {name for name, field in FIELDS.items() if field.default is None}
+    lacking = needed - set(entry.defaults)
+    foreign = set(families.DEPENDENT) - set(entry.rules)
+    assert lacking <= foreign | ({"batch_size"} if "samples" in entry.defaults else set())
+
+
+def test_a_field_that_only_some_models_have_is_off_elsewhere():
+    """None or False: what `Settings` holds against a model without it."""
+    for name in families.DEPENDENT:
+        if len(families.models_with(name)) < len(families.MODELS):
+            assert FIELDS[name].default in (None, False)
+
+
+def test_models_with_a_setting_are_named():
+    assert families.models_with("depth") == ("dln",)
+    assert families.models_with("width") == ("vgg11", "vgg16", "dln")
+    assert families.models_with("lr") == ()
+    expected = {"width", "activation", "dataset", "depth", "norm_last", "samples"}
+    assert set(families.DEPENDENT) == expected
