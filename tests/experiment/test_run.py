@@ -1,15 +1,18 @@
-"""A run on images: what it leaves on disk, and how it ends and goes on."""
+"""A run: what it leaves on disk, and how it ends and goes on."""
 
 import functools
+import json
 import os
 import signal
 import time
 
+import numpy as np
 import pytest
 from tiny_run import TINY, read, records, run, steps
 
 import bnkit
-from bnkit import Settings, data
+from bnkit import Settings, data, experiment, models
+from bnkit.data import load_gaussian
 from bnkit.store import RunDir, RunError
 from bnkit.training import Trainer
 
@@ -144,3 +147,91 @@ def test_a_probe_of_batch_norm_is_left_out_where_there_is_none(tmp_path):
         for norm in ("none", "noisy_bn")
     }
     assert kinds == {"none": {"train", "eval"}, "noisy_bn": {"train", "eval", options["probes"][0]}}
+
+
+# --- the deep linear network, from its settings to its frames ---
+
+
+LINEAR = {
+    "model": "dln",
+    "depth": 3,
+    "samples": 32,
+    "width": 4,
+    "steps": 6,
+    "probe_every": 4,
+    "eval_every": 4,
+    "probes": ("landscape", "ics", "random_landscape"),
+    "directions": 2,
+    "norm": "bn",
+}
+
+
+@pytest.fixture(scope="module")
+def linear_run(tmp_path_factory):
+    study = tmp_path_factory.mktemp("runs") / "study"
+    return experiment.run(Settings(**LINEAR), study, progress=False)
+
+
+def test_a_linear_run_leaves_all_it_promises(linear_run):
+    described = json.loads((linear_run / "settings.json").read_text())
+    assert Settings(**described["settings"]) == Settings(**LINEAR)
+    dataset = load_gaussian(32, 4, seed=0)
+    assert described["data"] == {
+        "name": "gaussian",
+        "fingerprint": dataset.fingerprint,
+        "train_size": 32,
+        "test_size": 32,
+        "classes": None,
+        "input_shape": [4],
+    }
+    # Three kernels, and two normalisations with scale, shift and two moving averages each.
+    assert described["parameters"] == 3 * 16 + 2 * 4 * 4
+    status = json.loads((linear_run / "status.json").read_text())
+    assert (status["status"], status["steps"], status["reason"]) == ("done", 6, "")
+    assert list((linear_run / "tensorboard").glob("events*"))
+    assert list((linear_run / "checkpoints").glob("ckpt-6.*"))
+    steps = {}
+    for record in records(linear_run):
+        steps.setdefault(record["kind"], []).append(record["step"])
+    assert steps == {
+        "train": list(range(6)),
+        "eval": [0, 4, 6],
+        "landscape": [0, 4],
+        "random_landscape": [0, 0, 4, 4],
+        "ics": [0, 4],
+    }
+
+
+def test_a_linear_run_measures_loss_and_no_accuracy(linear_run):
+    for record in records(linear_run):
+        if record["kind"] == "train":
+            assert record.keys() == {"step", "kind", "loss"}
+        assert "accuracy" not in record
+
+
+def test_a_linear_run_starts_from_the_network_and_data_that_its_seed_gives(linear_run):
+    dataset = load_gaussian(32, 4, seed=0)
+    model = models.deep_linear("bn", 3, 4, seed=0)
+    outputs = model(dataset.train.x, training=True).numpy()
+    expected = 0.5 * ((outputs.astype(np.float64) - dataset.train.y) ** 2).sum()
+    measured = records(linear_run)
+    first = {record["kind"]: record for record in reversed(measured)}
+    for kind in ("train", "landscape", "random_landscape"):
+        np.testing.assert_allclose(first[kind]["loss"], expected, rtol=1e-5)
+    start = models.deep_linear("bn", 3, 4, seed=0)(dataset.test.x, training=False).numpy()
+    expected = 0.5 * ((start.astype(np.float64) - dataset.test.y) ** 2).sum()
+    np.testing.assert_allclose(first["eval"]["loss"], expected, rtol=1e-5)
+
+
+def test_a_linear_run_is_read_as_frames(linear_run):
+    points = len(Settings(**LINEAR).step_sizes)
+    train = bnkit.load_runs(linear_run, "train")
+    assert len(train) == 6 and set(train["depth"]) == {3} and set(train["samples"]) == {32}
+    assert "accuracy" not in train or train["accuracy"].isna().all()
+    assert len(bnkit.load_runs(linear_run, "landscape")) == 2 * points
+    random = bnkit.load_runs(linear_run, "random_landscape")
+    assert len(random) == 2 * 2 * points
+    assert set(random["direction"]) == {0, 1}
+    assert set(random["step_size"]) == set(Settings(**LINEAR).step_sizes)
+    ics = bnkit.load_runs(linear_run, "ics")
+    assert list(ics["layer"]) == ["dense1", "dense2", "dense3"] * 2

@@ -1,11 +1,14 @@
 """A weight layer and the normalisation after it: names, the user's own layers, initial weights."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
-from bnkit import models
+from bnkit import layers, models
 from bnkit.layers import BatchNorm
+from bnkit.models.stage import factory_of, glorot_uniform, normalised
 
 NORMS = "users_package.norms"
 
@@ -66,3 +69,27 @@ def test_a_layer_of_keras_by_its_path():
 def test_a_layer_of_the_users_own_that_does_not_fit(attribute, message):
     with pytest.raises(ValueError, match=message):
         small(f"{NORMS}:{attribute}")
+
+
+def test_a_norm_is_a_name_a_factory_or_none():
+    factory = keras.layers.LayerNormalization
+    assert factory_of(factory) is factory and factory_of(None) is factory_of("none") is None
+    assert factory_of("bn").func is layers.get("bn").func is BatchNorm
+
+
+def test_initial_weights_follow_from_seed_and_position():
+    """Uniform in +-sqrt(6 / (fan in + fan out)), here +-sqrt(6 / 90)."""
+    one, again, other = (
+        [np.asarray(draw((40, 50))) for draw in glorot_uniform(seed, 3)] for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, again)
+    limit = np.sqrt(6 / 90)
+    assert all(0.99 * limit < np.abs(draw).max() <= limit for draw in one)
+    draws = [*one, *other]
+    assert all(np.abs(a - b).max() > 0.01 for a, b in itertools.combinations(draws, 2))
+
+
+def test_without_a_normalisation_there_is_the_weight_layer_alone():
+    x, dense = keras.Input((3,)), keras.layers.Dense(2, name="dense1")
+    model = keras.Model(x, normalised(x, dense, None, "norm1"))
+    assert [layer.name for layer in model.layers][1:] == ["dense1"]
