@@ -11,7 +11,7 @@ _METRICS = {
     "accuracy": ("headline/accuracy", "final accuracy"),
     "loss": ("headline/loss", "final loss"),
     "peak": ("headline/peak_smoothness", "peak smoothness"),
-    "width": ("headline/loss_range", "loss range"),
+    "loss_range": ("headline/loss_range", "loss range"),
 }
 # TensorBoard shows five settings unless it is asked for more.
 _FIRST = ("norm", "lr", "seed", "model", "width")

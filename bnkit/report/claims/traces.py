@@ -4,23 +4,18 @@ import dataclasses
 import functools
 import math
 
-import numpy
-import pandas
+import numpy as np
+import pandas as pd
 
 from bnkit import store
 from bnkit.report import frames
 from bnkit.report.runs import Run
 from bnkit.report.statistics import arms, training
+from bnkit.report.statistics.pairing import NotComparable
 
-# Part of the steps that the start of a regression is: 100 of the 10,000 of the study's.
-EARLY_REGRESSION = 0.01
-# Steps that the running mean of the log loss is over, when captures are matched by it. It is
-# centred: one over the steps before would be too high for the arm whose loss falls faster.
+# Captures are matched by a running mean of the log loss over this many steps. It is centred: a mean
+# over earlier steps only would be too high for the arm whose loss falls faster.
 WINDOW = 11
-
-
-class NotComparable(Exception):
-    """A seed that a claim cannot be judged by; the message says why, and names no seed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Trace:
 
     @property
     def ended(self):
-        """Whether nothing more is to come of this run."""
+        """Whether the run is finished, however it ended."""
         return self.run.state in store.ENDED
 
     @property
@@ -64,7 +59,7 @@ class Trace:
         steps = self.run.settings.get("steps")
         if not self.is_regression or not steps:
             return training.EARLY
-        return math.ceil(EARLY_REGRESSION * steps)
+        return math.ceil(training.EARLY_REGRESSION * steps)
 
     @functools.cached_property
     def train(self):
@@ -81,7 +76,7 @@ class Trace:
         """Performance of a network that has learned nothing: guessing, or the first loss."""
         if self.is_regression:
             losses = self.train["loss"]
-            finite = losses[numpy.isfinite(losses) & (losses > 0)]
+            finite = losses[np.isfinite(losses) & (losses > 0)]
             if not len(finite):
                 raise NotComparable(f"norm={self.norm} has no finite training loss")
             return -math.log(finite.iloc[0])
@@ -92,22 +87,22 @@ class Trace:
 
     @functools.cached_property
     def performance(self):
-        """Performance by step; a value that is not finite counts as that of no training."""
+        """Performance by step; a value that is not finite counts as untrained."""
         field = "loss" if self.is_regression else "accuracy"
         values = self.train[field]
         if not values.notna().any():
             raise NotComparable(f"norm={self.norm} has no training {field} on record")
         if self.is_regression:
-            values = -numpy.log(values.clip(lower=numpy.finfo(float).tiny))
-        return values.where(numpy.isfinite(values), self.untrained)
+            values = -np.log(values.clip(lower=np.finfo(float).tiny))
+        return values.where(np.isfinite(values), self.untrained)
 
     def performance_until(self, steps):
-        """`performance`; of a run that diverged with that of no training at the later `steps`."""
+        """`performance`; a run that diverged counts as untrained at the later `steps`."""
         own = self.performance
         later = steps[steps > own.index.max()]
         if not self.diverged or not len(later):
             return own
-        return pandas.concat([own, pandas.Series(self.untrained, index=later, dtype=float)])
+        return pd.concat([own, pd.Series(self.untrained, index=later, dtype=float)])
 
     @functools.cached_property
     def progress(self):
@@ -129,20 +124,20 @@ class Trace:
     def loss_range(self):
         """Largest minus smallest loss over the step sizes, by step; infinite where unbounded."""
         losses = self._landscape["loss_after_step"]
-        finite = numpy.isfinite(losses)
+        finite = np.isfinite(losses)
         sizes = losses.where(finite).groupby(self._landscape["step"])
         unbounded = (~finite).groupby(self._landscape["step"]).any()
-        return (sizes.max() - sizes.min()).mask(unbounded, numpy.inf)
+        return (sizes.max() - sizes.min()).mask(unbounded, np.inf)
 
     @functools.cached_property
     def gradient_change(self):
         """Largest distance of the gradient over the step sizes, by step."""
-        distances = self._landscape["gradient_distance"].fillna(numpy.inf)
+        distances = self._landscape["gradient_distance"].fillna(np.inf)
         return distances.groupby(self._landscape["step"]).max()
 
     @functools.cached_property
     def smoothness(self):
-        """Effective smoothness by step; infinite where a gradient was not a number."""
+        """Effective smoothness by step; infinite where a gradient was NaN."""
         worst = arms.largest_smoothness(self._landscape)
         return worst.set_index("step")["smoothness"].sort_index()
 
@@ -157,23 +152,24 @@ class Trace:
         table = table[table["step"] > table["step"].min()]
         variance = table["variance"].where(table["variance"] > 0)
         mean, of_variance = table["mean_change"].abs(), table["variance_change"].abs()
-        relative = mean / numpy.sqrt(variance) + of_variance / variance
+        relative = mean / np.sqrt(variance) + of_variance / variance
         changes = {"mean": mean, "variance": of_variance, "relative": relative}
-        finite = {name: change.where(numpy.isfinite(change)) for name, change in changes.items()}
+        finite = {name: change.where(np.isfinite(change)) for name, change in changes.items()}
         return table[["layer", "step"]].assign(**finite)
 
     @functools.cached_property
-    def shift(self):
-        """Covariate shift per capture and layer but the first: `step, layer, relative, cosine`.
+    def ics(self):
+        """Internal covariate shift: `step, layer, relative, cosine, log_loss`.
 
-        `relative` is `||G - G'|| / ||G||`. Of the first layer it is 0 by definition. `log_loss` is
-        the running mean of the logarithm of the training loss at the capture.
+        `relative` is `||G - G'|| / ||G||`. The first layer is left out: its shift is 0 by
+        definition. `log_loss` is the running mean of the logarithm of the training loss at the
+        capture.
         """
         table = self._records("ics").drop_duplicates(["step", "layer"], keep="last")
         table = table[table.groupby("step").cumcount() > 0]
         norm = table["gradient_norm"]
         loss = self.train["loss"]
-        log_loss = numpy.log(loss.where((loss > 0) & numpy.isfinite(loss)))
+        log_loss = np.log(loss.where((loss > 0) & np.isfinite(loss)))
         log_loss = log_loss.rolling(WINDOW, center=True, min_periods=1).mean().dropna()
         at = log_loss.reindex(table["step"].unique(), method="ffill")
         table = table.assign(
@@ -182,11 +178,11 @@ class Trace:
         return table[table["log_loss"].notna()]
 
     @functools.cached_property
-    def identity(self):
+    def batch_norm_identity(self):
         """Relative differences of the two sides of Theorem 4.1, one per layer and capture."""
         table = self._records("batch_norm_identity")
         # 0/0 where no gradient arrives at all: both sides are equal.
-        equal = (table["left"] == table["right"]) & numpy.isfinite(table["left"])
+        equal = (table["left"] == table["right"]) & np.isfinite(table["left"])
         return table["relative_difference"].mask(equal, 0.0)
 
     @functools.cached_property

@@ -3,9 +3,9 @@
 import collections
 import textwrap
 
-import numpy
+import numpy as np
 
-from bnkit.report import frames
+from bnkit.report import claims, frames
 from bnkit.report.drawing import style
 from bnkit.report.statistics import arms, training
 
@@ -14,24 +14,25 @@ LONGEST_REASON = 300
 
 
 def headlines(runs):
-    """One dict per run, in the order of the figures: identity, status and headline numbers.
+    """One dict per run, in the order of the figures: settings, status and headline numbers.
 
     `accuracy` and `loss` are means over the last 50 training steps, `test` and `test_loss` are the
     accuracy and the loss of the last evaluation, `early` and `peak` the largest effective
-    smoothness in the first 100 steps and after them, `width` the median over the probed steps of
-    max - min of the loss along the gradient. A number that was not recorded is nan.
+    smoothness in the first 100 steps and after them, `loss_range` is the median over the probed
+    steps of the largest minus the smallest loss along the gradient. A number that was not recorded
+    is NaN.
     """
     ordered = sorted(runs, key=lambda run: (*style.rank(_of(run, "norm")), run.study, run.name))
     return [_headline(run) for run in ordered]
 
 
 def sentence(headline):
-    """One line on how a run came out, for the terminal; what was not recorded is left out.
+    """One line on how a run came out, for the terminal.
 
-    Losses stand in for accuracies where there are none.
+    It gives accuracies, or losses if there are none; what was not recorded is left out.
     """
     mean = f"(mean of the last {min(training.LAST, headline['steps'])} steps)"
-    if numpy.isnan(headline["accuracy"]) and numpy.isnan(headline["test"]):
+    if np.isnan(headline["accuracy"]) and np.isnan(headline["test"]):
         numbers = {
             "loss": f"training loss {headline['loss']:.3g} {mean}",
             "test_loss": f"test loss {headline['test_loss']:.3g}",
@@ -42,12 +43,12 @@ def sentence(headline):
             "test": f"test accuracy {headline['test']:.1%}",
         }
     numbers["peak"] = f"peak smoothness {headline['peak']:.3g} (after step {training.EARLY})"
-    known = [text for key, text in numbers.items() if not numpy.isnan(headline[key])]
+    known = [text for key, text in numbers.items() if not np.isnan(headline[key])]
     return f"{headline['run']} {headline['status']}: {', '.join(known) or 'nothing measured'}"
 
 
 def warnings(headlines):
-    """Sentences about runs that are not done, and about runs that never trained."""
+    """Sentences on runs that did not finish, and on runs that never trained."""
     sentences = []
     for one in headlines:
         name, status = f"{one['study']}/{one['run']}", one["status"]
@@ -59,36 +60,32 @@ def warnings(headlines):
         elif status != "done":
             sentences.append(f"{name} {_IN_WORDS.get(status, f'has status {status}')}{reason}.")
         if one["never_trained"]:
-            why = (
-                f"its training loss, {one['loss']:.3g}, has not fallen to half of its first one"
-                if one["is_regression"]
-                else f"its training accuracy, {one['accuracy']:.1%}, is that of guessing among "
-                f"{one['classes']} classes"
-            )
             sentences.append(
-                f"{name} never trained: {why}. Do not compare its smoothness: {training.FLAT}."
+                f"{name} never trained: {_why_untrained(one)}. Do not compare its smoothness: "
+                f"{training.FLAT}."
             )
     return sentences
 
 
-def verdicts(claims):
+def verdicts(found):
     """Lines for the terminal: a count, and one line for every claim that has a number.
 
     Args:
-      claims: list of dicts, as in `claims.json` (`page.read_claims`).
+        found: List of dicts, as in `claims.json` (`read_claims`).
     """
-    counts = collections.Counter(claim["verdict"] for claim in claims if _answered(claim))
+    answered = [claim for claim in found if claim["effect"] is not None]
+    counts = collections.Counter(claim["verdict"] for claim in answered)
     count = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
     lines = [f"claims: {count or 'these runs decide none'}"]
-    for claim in filter(_answered, claims):
+    for claim in answered:
         # What decided; the further clauses are in the report.
         why, _, _ = claim["reason"].partition("; ")
+        seeds = "1 seed" if claim["seeds"] == 1 else f"{claim['seeds']} seeds"
         lines.append(
             f"  {claim['verdict']:12}  {claim['id']}, {' against '.join(claim['arms'])} "
-            f"({claim['condition']}): {effect(claim)} "
-            f"{claim['unit']}, {claim['seeds']} seed{'s' * (claim['seeds'] != 1)}; {why}"
+            f"({claim['condition']}): {effect(claim)} {claim['unit']}, {seeds}; {why}"
         )
-    others = list(dict.fromkeys(claim["id"] for claim in claims if not _answered(claim)))
+    others = list(dict.fromkeys(claim["id"] for claim in found if claim["effect"] is None))
     if others:
         lines.append(f"  no runs or records for: {', '.join(others)}")
     return lines
@@ -96,21 +93,25 @@ def verdicts(claims):
 
 def effect(claim):
     """Effect and interval of a claim, a dict, in words."""
-    ends = f" [{', '.join(f'{end:.3g}' for end in claim['interval'])}]" if claim["interval"] else ""
-    return f"{claim['effect']:.3g}{ends}"
+    return claims.in_words(claim["effect"], claim["interval"])
 
 
 _IN_WORDS = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}
 
 
 def _why(reason):
-    """ ": " and the last line of a reason: of an error that TensorFlow wraps, the error itself."""
+    """The last line of a reason, after a colon: the error itself if TensorFlow has wrapped it."""
     lines = reason.strip().splitlines()
     return f": {textwrap.shorten(lines[-1], LONGEST_REASON, placeholder=' …')}" if lines else ""
 
 
-def _answered(claim):
-    return claim["effect"] is not None
+def _why_untrained(one):
+    if one["is_regression"]:
+        return f"its training loss, {one['loss']:.3g}, has not fallen to half of its first one"
+    return (
+        f"its training accuracy, {one['accuracy']:.1%}, is that of guessing among "
+        f"{one['classes']} classes"
+    )
 
 
 def _of(run, setting):
@@ -123,9 +124,10 @@ def _headline(run):
     evaluation = frames.frame([run], "eval")
     last = train[train["step"] > train["step"].max() - training.LAST]
     probed = arms.largest_smoothness(landscape)
-    sizes = landscape.groupby("step")["loss_after_step"]
-    # A loss that is no number is a loss without bound, as in the figure.
-    highest = sizes.agg(lambda values: values.fillna(numpy.inf).max())
+    losses = landscape["loss_after_step"]
+    # A loss that is NaN counts as unbounded, as in the figure.
+    highest = losses.fillna(np.inf).groupby(landscape["step"]).max()
+    lowest = losses.groupby(landscape["step"]).min()
     return {
         "study": run.study,
         "run": run.name,
@@ -136,13 +138,13 @@ def _headline(run):
         "status": run.state,
         "reason": run.status.get("reason", ""),
         "steps": run.status.get("steps", len(train)),
-        "accuracy": _mean(last["accuracy"]),
-        "loss": _mean(last["loss"]),
+        "accuracy": float(last["accuracy"].mean()),
+        "loss": float(last["loss"].mean()),
         "test": _last(evaluation["accuracy"]),
         "test_loss": _last(evaluation["loss"]),
         "early": float(probed.loc[probed["step"] < training.EARLY, "smoothness"].max()),
         "peak": float(probed.loc[probed["step"] >= training.EARLY, "smoothness"].max()),
-        "width": _median(highest - sizes.min()),
+        "loss_range": float((highest - lowest).median()),
         "classes": run.classes,
         "is_regression": run.is_regression,
         "never_trained": training.never_trained(train),
@@ -151,12 +153,4 @@ def _headline(run):
 
 def _last(values):
     values = values.dropna()
-    return float(values.iloc[-1]) if len(values) else numpy.nan
-
-
-def _mean(values):
-    return float(values.mean()) if len(values) else numpy.nan
-
-
-def _median(values):
-    return float(values.median()) if len(values) else numpy.nan
+    return float(values.iloc[-1]) if len(values) else np.nan

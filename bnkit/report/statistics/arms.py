@@ -1,11 +1,11 @@
-"""Which runs are compared with which, and what several seeds of an arm say together.
+"""Which runs form an arm, and what the runs of an arm say together.
 
-An *arm* is a normalisation under one *condition*: everything else that was set, but for the seed.
+An *arm* is a normalisation under one *condition*: everything else that was set, except the seed.
 Only runs of the same arm are averaged; a figure gives every condition its own panels.
 """
 
-import numpy
-import pandas
+import numpy as np
+import pandas as pd
 
 from bnkit.report.drawing import style
 
@@ -18,22 +18,24 @@ NOT_CONDITIONS = ["run", "status", "norm", "seed"]
 def with_condition(frame, lr=True):
     """A copy of `frame` with the column `condition`: "lr 0.5", with whatever else differs.
 
-    Without `lr` the learning rates share a condition, for figures over them; it is "" where
-    nothing else differs.
+    The settings are the columns before `step`, as `load_runs` has them. The learning rate is always
+    named, other settings only if the runs differ in them. The column is categorical, ordered by the
+    values that it is made of.
 
-    The settings are the columns before `step`, as `load_runs` has them. One that has one value
-    throughout is not mentioned, but for the learning rate. The column is categorical, ordered by
-    the values that it is made of.
+    Args:
+        frame: As from `load_runs`.
+        lr: Whether learning rates are conditions of their own. Otherwise they share one, for
+            figures over learning rates; it is "" if nothing else differs.
     """
     settings = frame.columns[: frame.columns.get_loc("step")].difference(NOT_CONDITIONS, sort=False)
     differing = [
         name for name in settings if name != "lr" and frame[name].nunique(dropna=False) > 1
     ]
-    # A run written before a setting existed has no value for it; None equals itself, nan does not.
-    names = ["lr"] * lr + differing
+    # A run written before a setting existed has no value for it; None equals itself, NaN does not.
+    names = ["lr", *differing] if lr else differing
     values = frame[names].astype(object)
     values = values.where(values.notna(), None)
-    # Without a column there are no tuples, and one condition.
+    # Without any column `itertuples` gives nothing, and there is one condition.
     rows = list(values.itertuples(index=False, name=None)) or [()] * len(frame)
     combinations = list(dict.fromkeys(rows))
     combinations.sort(key=lambda values: [(str(type(value)), value) for value in values])
@@ -42,7 +44,7 @@ def with_condition(frame, lr=True):
     }
     column = [labels[combination] for combination in rows]
     order = list(dict.fromkeys(labels.values()))
-    return frame.assign(condition=pandas.Categorical(column, categories=order, ordered=True))
+    return frame.assign(condition=pd.Categorical(column, categories=order, ordered=True))
 
 
 def norms(frame):
@@ -54,21 +56,21 @@ def curves(frame, value, keys=(), window=1, log=False, x="step"):
     """What is drawn of `value` against the step: a curve per run, and one per arm.
 
     Args:
-      frame: with `condition, norm, run, seed`, `x`, `value` and `keys`.
-      value: name of the column to draw.
-      keys: further columns that tell curves apart, such as the layer.
-      window: the curve of an arm is over running means of this many steps (this one and those
-        before it); the curves of the runs are never smoothed.
-      log: average logarithms, over steps and over runs, as befits a logarithmic axis (geometric
-        mean).
-      x: name of the column that `value` is drawn against.
+        frame: With `condition, norm, run, seed`, `x`, `value` and `keys`.
+        value: Name of the column to draw.
+        keys: Further columns that tell curves apart, such as the layer.
+        window: The curve of an arm is over running means of this many steps (this one and those
+            before it); the curves of the runs are never smoothed.
+        log: Average logarithms, over steps and over runs, as befits a logarithmic axis (geometric
+            mean).
+        x: Name of the column that `value` is drawn against.
 
     Returns:
-      `condition, norm, keys, run, seed, series, x, value, low, high, runs`; `series` is "run" or
-      "mean". `low, high` bound the 95 % interval (Student's t) of the mean over `runs` runs. An arm
-      has a mean only at steps where all its runs have a finite value, so that a run that ends
-      early shows as the end of the mean and not as a jump. A run alone is its own mean, and is
-      not repeated as "run" unless smoothed.
+        `condition, norm, keys, run, seed, series, x, value, low, high, runs`; `series` is "run" or
+        "mean". `low, high` bound the 95 % interval (Student's t) of the mean over `runs` runs. An
+        arm has a mean only at steps where all its runs have a finite value, so that a run that ends
+        early shows as the end of the mean and not as a jump. A single run is its own mean, and is
+        not repeated as "run" unless smoothed.
     """
     arm = ["condition", "norm", *keys]
     raw = frame[[*arm, "run", "seed", x]].assign(value=frame[value].astype(float))
@@ -76,10 +78,10 @@ def curves(frame, value, keys=(), window=1, log=False, x="step"):
     smooth = raw
     if log:
         # 0 has no place on a logarithmic axis.
-        smooth = raw.assign(value=numpy.log10(raw["value"].where(raw["value"] > 0)))
+        smooth = raw.assign(value=np.log10(raw["value"].where(raw["value"] > 0)))
     if window > 1:
         # By step and not by row: records of `model.fit` are an epoch apart.
-        by_step = smooth.set_index(pandas.to_timedelta(smooth[x], unit="s"))
+        by_step = smooth.set_index(pd.to_timedelta(smooth[x], unit="s"))
         by_run = by_step.groupby([*arm, "run"], observed=True, sort=False)["value"]
         # In the order of the rows, which are sorted by run.
         smooth = smooth.assign(value=by_run.rolling(f"{window}s").mean().to_numpy())
@@ -89,7 +91,7 @@ def curves(frame, value, keys=(), window=1, log=False, x="step"):
     many = raw.groupby(arm, observed=True)["run"].transform("nunique") > 1
     shown = raw if window > 1 else raw[many]
     series = [shown.assign(series="run"), mean.assign(series="mean")]
-    table = pandas.concat([one for one in series if len(one)] or series[:1], ignore_index=True)
+    table = pd.concat([one for one in series if len(one)] or series[:1], ignore_index=True)
     columns = [*arm, "run", "seed", "series", x, "value", "low", "high", "runs"]
     return table.reindex(columns=columns)
 
@@ -97,16 +99,21 @@ def curves(frame, value, keys=(), window=1, log=False, x="step"):
 def bands(landscape, value, line=None):
     """Smallest and largest `value` over the step sizes, at every probed step of every arm.
 
-    Over the directions, too, where several have been measured at a step. A value that is not a
-    number counts as unbounded: the band goes up to infinity. Of several runs the means of their
-    smallest and of their largest values, at steps where all have been probed.
+    If several directions were measured at a step, over the directions, too. NaN counts as
+    unbounded: the band goes up to infinity. Of several runs the means of their smallest and of
+    their largest values, at steps where all have been probed.
+
+    Args:
+        landscape: Records of kind "landscape" or "random_landscape", with `condition`.
+        value: Name of the column.
+        line: Name of a further column, which has one value per step.
 
     Returns:
-      `condition, norm, step, low, high, runs`, and `line` where a column is named for it.
+        `condition, norm, step, low, high, runs`, and the column `line`.
     """
     run = ["condition", "norm", "run", "step"]
     table = landscape.assign(
-        low=landscape[value].astype(float), high=landscape[value].fillna(numpy.inf).astype(float)
+        low=landscape[value].astype(float), high=landscape[value].fillna(np.inf).astype(float)
     )
     chosen = {"low": ("low", "min"), "high": ("high", "max")}
     if line:
@@ -125,10 +132,10 @@ def bands(landscape, value, line=None):
 def largest_smoothness(landscape):
     """One row per run and probed step: the one of the direction with the largest `smoothness`.
 
-    Smoothness that is not a number for the sake of a gradient that is none counts as unbounded.
+    Smoothness that is NaN because a gradient is NaN counts as unbounded.
     """
     lost = landscape["smoothness"].isna() & landscape["gradient_distance"].isna()
-    values = landscape.assign(smoothness=landscape["smoothness"].mask(lost, numpy.inf))
+    values = landscape.assign(smoothness=landscape["smoothness"].mask(lost, np.inf))
     ordered = values.sort_values("smoothness", ascending=False, kind="stable")
     return ordered.drop_duplicates(ordered.columns.intersection(["study", "run", "step"]))
 
@@ -136,12 +143,14 @@ def largest_smoothness(landscape):
 def ends(frame, value, log=False):
     """Last finite `value` of every run that diverged: `condition, norm, run, step, value`.
 
-    Empty where `frame` has no column `status`.
+    Empty if `frame` has no column `status`.
     """
     columns = ["condition", "norm", "run", "step", value]
     if "status" not in frame:
         return frame[columns].iloc[:0]
-    drawable = numpy.isfinite(frame[value]) & ((frame[value] > 0) | (not log))
+    drawable = np.isfinite(frame[value])
+    if log:
+        drawable &= frame[value] > 0
     diverged = frame.loc[(frame["status"] == "diverged") & drawable, columns]
     last = diverged.sort_values("step", kind="stable")
     return last.groupby(["condition", "norm", "run"], observed=True, as_index=False).last()
@@ -149,7 +158,7 @@ def ends(frame, value, log=False):
 
 def _over_runs(frame, arm, x):
     values = frame["value"]
-    frame = frame.assign(value=values.where(numpy.isfinite(values)))
+    frame = frame.assign(value=values.where(np.isfinite(values)))
     members = frame.groupby(arm, observed=True)["run"].nunique().rename("members")
     statistics = (
         frame.groupby([*arm, x], observed=True)["value"]
@@ -158,16 +167,16 @@ def _over_runs(frame, arm, x):
         .merge(members.reset_index(), on=arm)
     )
     runs = statistics["runs"]
-    quantile = numpy.array([numpy.nan, numpy.nan, *T_95])[numpy.clip(runs, 0, len(T_95) + 1)]
-    half = quantile * statistics["deviation"] / numpy.sqrt(runs)
+    quantile = np.array([np.nan, np.nan, *T_95])[np.clip(runs, 0, len(T_95) + 1)]
+    half = quantile * statistics["deviation"] / np.sqrt(runs)
     complete = runs == statistics["members"]
     statistics["value"] = statistics["value"].where(complete)
     for name, bound in (("low", -half), ("high", half)):
         statistics[name] = statistics["value"] + bound
     # An infinite value has no place in a mean, but it must not vanish from the figure either.
-    infinite = frame.assign(infinite=numpy.isposinf(values)).groupby([*arm, x], observed=True)
+    infinite = frame.assign(infinite=np.isposinf(values)).groupby([*arm, x], observed=True)
     infinite = infinite["infinite"].any().reset_index(drop=True)
-    statistics["value"] = statistics["value"].mask(infinite, numpy.inf)
+    statistics["value"] = statistics["value"].mask(infinite, np.inf)
     return statistics[[*arm, x, "value", "low", "high", "runs"]]
 
 

@@ -1,14 +1,18 @@
 """Whether a run has trained at all, and which of its steps are its start and its end."""
 
-import numpy
+import numpy as np
 
 from bnkit.store import ENDED
 
+# Steps at the end whose mean is the final accuracy or loss.
 LAST = 50
+# Steps at the start that are looked at apart.
 EARLY = 100
-# An arm has trained once it is this part of the way from guessing to no mistakes.
+# Of a regression they are this share of all steps: 100 of the 10,000 in the study.
+EARLY_REGRESSION = 0.01
+# An arm has trained once it has come this share of the way from guessing to no mistakes.
 TRAINED = 0.05
-# A regression has trained once its loss is this part of its first one.
+# A regression has trained once its loss has fallen to this share of its first one.
 TRAINED_LOSS = 0.5
 FLAT = "a flat landscape of an arm that does not train says nothing"
 
@@ -16,12 +20,13 @@ FLAT = "a flat landscape of an arm that does not train says nothing"
 def never_trained(train):
     """Whether a run has ended, after `EARLY` steps or more, as if it had learned nothing.
 
-    That is with the accuracy of guessing; of a regression with more than `TRAINED_LOSS` of its
-    first loss, or none that is finite. False where neither is known: without the number of
-    classes, or for losses that are means over epochs, of which the first is no first loss.
+    A classification has learned nothing if its accuracy is that of guessing; a regression if its
+    loss is above `TRAINED_LOSS` times its first one, or if no loss was finite. False where this is
+    not known: without the number of classes, or if the losses are means over epochs, the first of
+    which is not the first loss.
 
     Args:
-      train: records of kind "train" of one run, as from `load_runs`.
+        train: Records of kind "train" of one run, as from `load_runs`.
     """
     if not len(train) or train["status"].iloc[0] not in ENDED or train["step"].max() + 1 < EARLY:
         return False
@@ -31,5 +36,5 @@ def never_trained(train):
         return bool(last["accuracy"].mean() < guessing + TRAINED * (1 - guessing))
     if train["classes"].notna().any() or (train["mean_over"] != "step").any():
         return False
-    finite = train.loc[numpy.isfinite(train["loss"]), "loss"]
+    finite = train.loc[np.isfinite(train["loss"]), "loss"]
     return not (len(finite) and last["loss"].mean() <= TRAINED_LOSS * finite.iloc[0])

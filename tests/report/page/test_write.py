@@ -80,7 +80,7 @@ def test_headline_numbers(runs):
     (path / "metrics.jsonl").write_text("".join(lines))
     (head,) = headlines.headlines(read_runs(path))
     assert head["accuracy"] == pytest.approx(0.9) and head["test"] == 0.75
-    assert (head["early"], head["peak"], head["width"]) == (30.0, 8.0, 2.0)
+    assert (head["early"], head["peak"], head["loss_range"]) == (30.0, 8.0, 2.0)
     assert not head["never_trained"] and headlines.warnings([head]) == []
 
 
@@ -154,7 +154,7 @@ def test_a_classification_is_summed_up_by_its_accuracies(runs):
 def test_smoothness_that_was_lost_is_the_largest(runs):
     path = runs(model="dln", norm="none", steps=10, kinds=("landscape",))
     (head,) = headlines.headlines(read_runs(path))
-    assert head["early"] == head["width"] == math.inf
+    assert head["early"] == head["loss_range"] == math.inf
 
 
 def test_nothing_is_written_where_there_is_nothing_to_report(tmp_path):

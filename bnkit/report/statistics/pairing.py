@@ -3,19 +3,26 @@
 import collections
 import math
 
-import pandas
+import pandas as pd
 
-from bnkit.report.claims.traces import NotComparable
 from bnkit.report.statistics import arms
 
 
-def conditions(traces, over_lr):
-    """The traces as `{condition: {norm: {seed: trace}}}`.
+class NotComparable(Exception):
+    """A seed whose runs give no number to compare; the message says why, and names no seed."""
 
-    A condition is as in the figures (`arms.with_condition`): everything that was set but for
+
+def conditions(traces, over_lr):
+    """The runs as `{condition: {norm: {seed: trace}}}`.
+
+    A condition is as in the figures (`arms.with_condition`): everything that was set except
     normalisation and seed. It names model, data and learning rate, and what else differs between
-    the runs with that model and data. With `over_lr` it holds for all learning rates, and there is
-    a list of traces for each seed.
+    the runs with that model and data.
+
+    Args:
+        traces: One `claims.traces.Trace` per run.
+        over_lr: Whether a condition holds for all learning rates; each seed then has a list of
+            traces.
     """
     tasks = collections.defaultdict(list)
     for trace in traces:
@@ -36,13 +43,14 @@ def compare(measure, norms, members):
     """One number per seed that all of the normalisations have.
 
     Args:
-      measure: from the traces of one seed, in the order of `norms`, to a number (`measures`).
-      norms: the normalisations to compare; all of them in `members`.
-      members: the runs of one condition, as from `conditions`.
+        measure: Takes the traces of one seed, in the order of `norms`, and returns a number or
+            raises `NotComparable`.
+        norms: The normalisations to compare; all of them in `members`.
+        members: The runs of one condition, as from `conditions`.
 
     Returns:
-      The numbers, all finite, and notes on the seeds: those that gave none, and why, and what to
-      know of the others.
+        The numbers, all finite; and notes on the seeds: which gave none and why, and what is worth
+        knowing about the others.
     """
     over = [members[norm] for norm in norms]
     values, notes = [], collections.defaultdict(list)
@@ -69,7 +77,7 @@ def _labels(traces, over_lr):
     settings = [_settings(trace.run) for trace in traces]
     if over_lr:
         settings = _with_all_lrs(settings)
-    table = pandas.DataFrame(settings).assign(run="", status="", step=0)
+    table = pd.DataFrame(settings).assign(run="", status="", step=0)
     return arms.with_condition(table)["condition"]
 
 
@@ -82,7 +90,7 @@ def _settings(run):
 
 
 def _with_all_lrs(settings):
-    """The same settings, each with the learning rates of its condition where there are several."""
+    """The same settings; `lr` is a tuple where the condition has several learning rates."""
     ignored = {"norm", "lr", "seed"}
     keys = [
         frozenset((name, repr(value)) for name, value in one.items() if name not in ignored)
@@ -98,16 +106,16 @@ def _with_all_lrs(settings):
 
 
 def _order(value):
-    """Sorts numbers, and what is none after them."""
+    """Sorting key: numbers first, then everything else by its text."""
     return (0, value, "") if isinstance(value, (int, float)) else (1, 0, str(value))
 
 
 def _named(seeds):
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
 
 
 def _lengths(traces):
-    """Notes on the lengths of single runs; there are none on lists of them."""
+    """Notes on how long the runs are; lists of runs get none."""
     if isinstance(traces[0], list):
         return
     for trace in traces:
