@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bnkit.report.drawing import style
+from bnkit.report.statistics import student
 
-# Two-sided 95 % quantiles of Student's t for 2, 3, ... runs; beyond the table the last one is
-# close (1.96 in the limit).
-T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
 NOT_CONDITIONS = ["run", "status", "norm", "seed"]
 
 
@@ -167,8 +165,7 @@ def _over_runs(frame, arm, x):
         .merge(members.reset_index(), on=arm)
     )
     runs = statistics["runs"]
-    quantile = np.array([np.nan, np.nan, *T_95])[np.clip(runs, 0, len(T_95) + 1)]
-    half = quantile * statistics["deviation"] / np.sqrt(runs)
+    half = student.quantile(runs) * statistics["deviation"] / np.sqrt(runs)
     complete = runs == statistics["members"]
     statistics["value"] = statistics["value"].where(complete)
     for name, bound in (("low", -half), ("high", half)):

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import re
 
 import pandas
@@ -13,7 +12,6 @@ from bnkit import kinds
 from bnkit.report import ReportError, claims, figures, frames, read_claims, write_report
 from bnkit.report.page import headlines
 from bnkit.report.runs import read_runs
-from bnkit.report.statistics import training
 
 
 def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
@@ -54,76 +52,6 @@ def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
     assert "0123456789abcdef" in text and "2.21.0" in text
 
 
-def test_headline_numbers(runs):
-    path = runs(kinds=())
-    train = [
-        {"step": step, "kind": "train", "loss": 1.0, "accuracy": 0.5 if step < 50 else 0.9}
-        for step in range(100)
-    ]
-    probes = [
-        {
-            "step": step,
-            "kind": "landscape",
-            "loss": 1.0,
-            "gradient_norm": 1.0,
-            "step_sizes": [0.1, 0.2],
-            "losses": losses,
-            "gradient_distances": [1.0, 1.0],
-            "smoothness": smoothness,
-        }
-        for step, losses, smoothness in ((0, [1, 4], 30.0), (100, [1, 2], 7.0), (200, [1, 3], 8.0))
-    ]
-    tests = [
-        {"step": step, "kind": "eval", "loss": 1.0, "accuracy": step / 100} for step in (50, 75)
-    ]
-    lines = [json.dumps(record) + "\n" for record in (*train, *probes, *tests)]
-    (path / "metrics.jsonl").write_text("".join(lines))
-    (head,) = headlines.headlines(read_runs(path))
-    assert head["accuracy"] == pytest.approx(0.9) and head["test"] == 0.75
-    assert (head["early"], head["peak"], head["loss_range"]) == (30.0, 8.0, 2.0)
-    assert not head["never_trained"] and headlines.warnings([head]) == []
-
-
-def test_an_arm_at_chance_is_called_untrained_only_once_it_has_ended(runs):
-    ends = (("done", 120, True), ("running", 120, False), ("done", 60, False))
-    for status, steps, expected in ends:
-        study = f"{status}{steps}"
-        path = runs(norm="none", study=study, status=status, steps=steps, kinds=("train",))
-        (head,) = headlines.headlines(read_runs(path))
-        assert head["never_trained"] is expected
-
-
-def test_a_regression_whose_loss_has_not_halved_is_called_untrained(runs):
-    # The loss falls by a factor of e in 200 steps: from the first to the mean of the last 50.
-    for steps, status, expected in (
-        (120, "done", True),
-        (120, "running", False),
-        (400, "done", False),
-    ):
-        path = runs(
-            model="dln", study=f"{status}{steps}", status=status, steps=steps, kinds=("train",)
-        )
-        (head,) = headlines.headlines(read_runs(path))
-        assert head["never_trained"] is expected
-        said = " ".join(headlines.warnings([head]))
-        assert ("has not fallen to half of its first one" in said) is expected
-
-
-def test_what_never_trained_goes_by_steps_whatever_the_records_are_means_of():
-    records = {"status": "done", "step": [99, 199, 299], "classes": 10.0, "mean_over": "epoch"}
-    at_chance = pandas.DataFrame({**records, "loss": 2.3, "accuracy": 0.1})
-    assert training.never_trained(at_chance)
-    assert not training.never_trained(at_chance.assign(step=[9, 19, 29]))
-    assert not training.never_trained(at_chance.assign(classes=math.nan))
-    losses = at_chance.assign(accuracy=math.nan, classes=math.nan)
-    # The mean over the first epoch is no first loss.
-    assert not training.never_trained(losses)
-    losses["mean_over"] = "step"
-    assert training.never_trained(losses)
-    assert training.never_trained(losses.assign(loss=math.inf))
-    assert not training.never_trained(losses.assign(loss=[math.inf, 2.0, 0.9]))
-
-
 def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path):
     probes = ["landscape", "ics"]
     path = runs(model="dln", steps=400, kinds=("train", "eval", *probes), probes=probes)
@@ -140,21 +68,6 @@ def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path):
         f"{path.name} done: training loss {head['loss']:.3g} (mean of the last 50 steps), "
         f"test loss {tested:.3g}, peak smoothness {head['peak']:.3g} (after step 100)"
     )
-
-
-def test_a_classification_is_summed_up_by_its_accuracies(runs):
-    path = runs(norm="bn", steps=60, kinds=("train", "eval"))
-    (head,) = headlines.headlines(read_runs(path))
-    assert headlines.sentence(head) == (
-        f"{path.name} done: training accuracy {head['accuracy']:.1%} (mean of the last 50 steps), "
-        f"test accuracy {head['test']:.1%}"
-    )
-
-
-def test_smoothness_that_was_lost_is_the_largest(runs):
-    path = runs(model="dln", norm="none", steps=10, kinds=("landscape",))
-    (head,) = headlines.headlines(read_runs(path))
-    assert head["early"] == head["loss_range"] == math.inf
 
 
 def test_nothing_is_written_where_there_is_nothing_to_report(tmp_path):
@@ -194,12 +107,3 @@ def test_every_verdict_is_in_the_page_in_a_file_and_on_the_terminal(runs, tmp_pa
         f"{numbers} accuracy, 3 seeds; the interval is above 0",
     ]
     assert len(lines) == 3 and "theorem-4.1" in lines[2] and "faster-training" not in lines[2]
-
-
-def test_the_reason_of_a_failure_is_one_line():
-    head = {"study": "s", "run": "r", "status": "failed", "never_trained": False}
-    wrapped = "ValueError: in user code:\n\n    File x\n\n    ValueError: the error itself\n"
-    for reason, end in ((wrapped, ": ValueError: the error itself"), ("", "")):
-        assert headlines.warnings([{**head, "reason": reason}]) == [f"s/r failed{end}."]
-    (long,) = headlines.warnings([{**head, "reason": "word " * 900}])
-    assert len(long) < 330 and long.endswith(" ….")

@@ -1,0 +1,130 @@
+"""Conditions, curves, bands and ends of arms, against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bnkit.report.statistics import arms
+
+
+def _runs(values, **settings):
+    """One row per run and step: `values` is a list per run."""
+    settings = {"norm": "bn", "lr": 0.1, **settings}
+    rows = [
+        {"run": f"r{seed}", "seed": seed, **settings, "step": step, "x": value}
+        for seed, series in enumerate(values)
+        for step, value in enumerate(series)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _mean(frame, **options):
+    table = arms.curves(arms.with_condition(frame), "x", **options)
+    return table[table["series"] == "mean"].reset_index(drop=True)
+
+
+@pytest.mark.parametrize(("count", "quantile"), [(2, 12.7062), (3, 4.30265), (41, 2.02108)])
+def test_the_interval_of_the_mean_is_student_s(count, quantile):
+    values = np.random.default_rng(0).normal(size=count)
+    row = _mean(_runs([[one] for one in values])).iloc[0]
+    half = quantile * values.std(ddof=1) / math.sqrt(count)
+    assert row["value"] == pytest.approx(values.mean()) and row["runs"] == count
+    assert (row["low"], row["high"]) == pytest.approx(
+        (values.mean() - half, values.mean() + half), rel=1e-4
+    )
+
+
+def test_a_single_run_is_its_own_mean_without_an_interval():
+    table = arms.curves(arms.with_condition(_runs([[1.0, 2.0]])), "x")
+    assert set(table["series"]) == {"mean"} and list(table["value"]) == [1.0, 2.0]
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_mean_ends_where_a_run_ends_and_an_infinite_value_stays():
+    frame = _runs([[1.0, 2.0, 3.0, np.inf], [3.0, np.nan, 5.0, 1.0], [5.0, 6.0]])
+    mean = _mean(frame)["value"]
+    assert mean[0] == 3.0 and mean[1:3].isna().all() and mean[3] == math.inf
+
+
+def test_logarithms_are_averaged_and_what_has_none_is_left_out():
+    mean = _mean(_runs([[1.0, 0.0], [100.0, 4.0]]), log=True)
+    assert mean["value"][0] == pytest.approx(10.0) and math.isnan(mean["value"][1])
+    # Logarithms 0 and 2: deviation sqrt(2), and half of the interval is 12.7062.
+    assert mean["high"][0] == pytest.approx(10 ** (1 + 12.7062), rel=1e-3)
+
+
+def test_running_means_go_by_steps_and_not_by_records():
+    frame = _runs([[1.0, 3.0, 5.0, 9.0]]).assign(step=[0, 1, 10, 11])
+    table = arms.curves(arms.with_condition(frame), "x", window=2)
+    assert list(table.loc[table["series"] == "mean", "value"]) == [1.0, 2.0, 5.0, 7.0]
+    assert list(table.loc[table["series"] == "run", "value"]) == [1.0, 3.0, 5.0, 9.0]
+
+
+def test_conditions_name_the_learning_rate_and_what_differs():
+    frame = pd.concat([_runs([[1.0]], width=width, depth=11) for width in (2.0, 0.5)])
+    labels = arms.with_condition(frame)["condition"]
+    assert list(labels) == ["lr 0.1, width 2", "lr 0.1, width 0.5"]
+    assert list(labels.cat.categories) == ["lr 0.1, width 0.5", "lr 0.1, width 2"]
+    assert list(arms.with_condition(frame, lr=False)["condition"]) == ["width 2", "width 0.5"]
+    alike = arms.with_condition(_runs([[1.0]]), lr=False)
+    assert list(alike["condition"]) == [""]
+
+
+def test_norms_are_in_the_order_of_the_figures():
+    frame = pd.DataFrame({"norm": ["zz", "l2", "none", "bn", "bn", "aa"]})
+    found = arms.norms(frame)
+    assert found[-2:] == ["aa", "zz"] and set(found[:-2]) == {"none", "bn", "l2"}
+    assert arms.norms(frame.iloc[::-1]) == found
+
+
+def test_bands_are_means_of_the_extremes_where_all_runs_were_probed():
+    rows = [
+        ("r0", 0, [1.0, 5.0]),
+        ("r0", 25, [2.0, 3.0]),
+        ("r1", 0, [3.0, np.nan]),
+        ("r1", 50, [1.0, 1.0]),
+    ]
+    frame = pd.DataFrame(
+        [
+            {"run": run, "norm": "bn", "lr": 0.1, "step": step, "x": value, "loss": 7.0}
+            for run, step, values in rows
+            for value in values
+        ]
+    )
+    table = arms.bands(arms.with_condition(frame), "x", "loss")
+    # Of r1 the NaN is unbounded; at steps 25 and 50 only one of the runs was probed.
+    assert table[["step", "low", "high", "loss", "runs"]].to_numpy().tolist() == [
+        [0, 2.0, math.inf, 7.0, 2]
+    ]
+    alone = arms.bands(arms.with_condition(frame[frame["run"] == "r0"]), "x")
+    assert alone[["step", "low", "high"]].to_numpy().tolist() == [[0, 1.0, 5.0], [25, 2.0, 3.0]]
+
+
+def test_the_direction_with_the_largest_smoothness_is_taken_and_a_lost_one_is_the_largest():
+    frame = pd.DataFrame(
+        {
+            "study": "s",
+            "run": "r",
+            "step": [0, 0, 25, 25, 50],
+            "direction": [0, 1, 0, 1, 0],
+            "smoothness": [3.0, 5.0, 4.0, np.nan, np.nan],
+            # NaN with a finite distance is 0 / 0: a gradient of norm 0.
+            "gradient_distance": [1.0, 1.0, 1.0, np.nan, 1.0],
+        }
+    )
+    found = arms.largest_smoothness(frame).set_index("step").sort_index()
+    assert list(found["direction"]) == [1, 1, 0]
+    assert list(found["smoothness"])[:2] == [5.0, math.inf]
+    assert math.isnan(found["smoothness"][50])
+
+
+def test_ends_are_the_last_values_that_can_be_drawn_of_runs_that_diverged():
+    frame = _runs([[1.0, 0.0, np.inf], [1.0, 2.0, 3.0]])
+    frame["status"] = frame["run"].map({"r0": "diverged", "r1": "done"})
+    frame = arms.with_condition(frame)
+    columns = ["run", "step", "x"]
+    assert arms.ends(frame, "x")[columns].to_numpy().tolist() == [["r0", 1, 0.0]]
+    assert arms.ends(frame, "x", log=True)[columns].to_numpy().tolist() == [["r0", 0, 1.0]]
+    assert len(arms.ends(frame.drop(columns="status"), "x")) == 0
