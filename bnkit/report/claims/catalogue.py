@@ -35,7 +35,7 @@ class Question:
         source: As in a `Claim`.
         arms: The pairs of normalisations to compare, or single ones; each has its own verdict.
         measure: From a `Trace` per arm to a number (`claims.measures`).
-        formula: The measure in words (`claims.formulas`).
+        formula: The measure in words, one of `claims.formulas`.
         unit: Of the effect; None for that of performance.
         limits: What decides; None for "about as well" in performance.
         asides: Further comparisons that the reason names.
@@ -50,7 +50,7 @@ class Question:
     source: str
     arms: tuple
     measure: Callable
-    formula: Callable
+    formula: str
     unit: str | None = "ln ratio"
     limits: Limits | None = ABOVE_ZERO
     asides: tuple = ()
@@ -66,8 +66,8 @@ class Question:
         terms = formulas.terms(is_regression)
         return {
             "claim": self.claim.format(*norms),
-            "formula": self.formula(terms, *norms),
-            "unit": self.unit or terms.unit,
+            "formula": self.formula.format(*norms, **terms),
+            "unit": self.unit or terms["unit"],
         }
 
 
@@ -80,7 +80,7 @@ QUESTIONS = (
         "the paper, Fig 1",
         (("bn", "none"),),
         training.training_gain,
-        formulas.training_gain,
+        formulas.TRAINING_GAIN,
         unit=None,
     ),
     Question(
@@ -89,7 +89,7 @@ QUESTIONS = (
         "the paper, Fig 1",
         (("bn", "none"),),
         training.largest_lr,
-        formulas.largest_lr,
+        formulas.LARGEST_LR,
         unit="log2 ratio",
         over_lr=True,
         tie="both arms train up to the same learning rate of those measured: measure others",
@@ -100,7 +100,7 @@ QUESTIONS = (
         "the paper, Fig 2",
         (("noisy_bn", "bn"),),
         training.final_difference,
-        formulas.final_difference,
+        formulas.FINAL_DIFFERENCE,
         unit=None,
         limits=None,
         asides=(Aside("noisy_bn - none", training.final_gain, ("noisy_bn", "none")),),
@@ -111,7 +111,7 @@ QUESTIONS = (
         "the paper, Figs 2 and 8",
         (("noisy_bn", "none"),),
         inputs.mean_change,
-        formulas.mean_change,
+        formulas.MEAN_CHANGE,
         asides=(
             Aside("ln(noisy_bn / bn) of the same", inputs.mean_change, ("noisy_bn", "bn")),
             Aside("the same of the variance", inputs.variance_change),
@@ -124,7 +124,7 @@ QUESTIONS = (
         "the paper, section 2.1",
         (("noisy_none", "none"),),
         training.progress_lost,
-        formulas.progress_lost,
+        formulas.PROGRESS_LOST,
         unit="share",
         limits=Limits(limits.STOPPED, limits.NOT_STOPPED),
     ),
@@ -134,7 +134,7 @@ QUESTIONS = (
         "the paper, Definition 2.1, Fig 3",
         (("bn", "none"),),
         ics.matched_ics,
-        formulas.matched_ics,
+        formulas.MATCHED_ICS,
         limits=Limits(-limits.ICS_MARGIN, -limits.ICS_MARGIN),
         asides=(
             Aside(
@@ -150,7 +150,7 @@ QUESTIONS = (
         "the paper, Figs 4a and 10",
         (("none", "bn"),),
         landscape.loss_range,
-        formulas.loss_range,
+        formulas.LOSS_RANGE,
     ),
     Question(
         "gradient-predictiveness",
@@ -158,7 +158,7 @@ QUESTIONS = (
         "the paper, Figs 4b and 10",
         (("none", "bn"),),
         landscape.gradient_change,
-        formulas.gradient_change,
+        formulas.GRADIENT_CHANGE,
     ),
     Question(
         "smoothness",
@@ -166,7 +166,7 @@ QUESTIONS = (
         "the paper, Figs 4c and 10",
         (("none", "bn"),),
         landscape.peak_smoothness,
-        formulas.peak_smoothness,
+        formulas.PEAK_SMOOTHNESS,
     ),
     Question(
         "lp-trains-as-well",
@@ -174,7 +174,7 @@ QUESTIONS = (
         "the paper, Fig 5",
         tuple((norm, "bn") for norm in LP),
         training.final_difference,
-        formulas.final_difference,
+        formulas.FINAL_DIFFERENCE,
         unit=None,
         limits=None,
     ),
@@ -185,7 +185,7 @@ QUESTIONS = (
         tuple((norm, "none") for norm in LP),
         # Not of the mean, which every normalisation holds.
         inputs.variance_change,
-        formulas.variance_change,
+        formulas.VARIANCE_CHANGE,
         asides=(
             Aside("the same of the mean", inputs.mean_change),
             Aside("the same of both, in units of the deviation", inputs.relative_change),
@@ -197,7 +197,7 @@ QUESTIONS = (
         "the paper, Figs 12 and 13",
         tuple(("none", norm) for norm in LP),
         landscape.loss_range,
-        formulas.loss_range,
+        formulas.LOSS_RANGE,
         asides=(
             Aside("the same of the change of the gradient", landscape.gradient_change),
             Aside("the same of the peak smoothness", landscape.peak_smoothness),
@@ -209,7 +209,7 @@ QUESTIONS = (
         "the paper, Theorem 4.1",
         (("bn",),),
         batch_norm_identity.largest_batch_norm_identity_error,
-        formulas.largest_batch_norm_identity_error,
+        formulas.LARGEST_BATCH_NORM_IDENTITY_ERROR,
         unit="relative difference",
         limits=Limits(limits.TOLERANCE, limits.TOLERANCE),
         asides=(
@@ -227,7 +227,7 @@ QUESTIONS = (
         "Yang et al. 2019 (arXiv 1902.08129)",
         (("bn", "none"),),
         landscape.first_smoothness,
-        formulas.first_smoothness,
+        formulas.FIRST_SMOOTHNESS,
         asides=(
             Aside("the same of the peak in the rest of the start", landscape.early_smoothness),
         ),
