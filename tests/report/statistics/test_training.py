@@ -33,8 +33,9 @@ def test_a_run_that_may_yet_train_has_not_never_trained():
 def test_the_mean_of_the_last_fifty_steps_decides():
     records = {"step": range(300), "classes": 10.0, "mean_over": "step", "loss": 2.3}
     late = pd.DataFrame({**records, "accuracy": 0.1, "status": "done"})
-    # Guessing is 0.1, and 5 % of the way to 1 is at 0.145: 45 of 50 steps at 0.15.
-    late.loc[late["step"] >= 255, "accuracy"] = 0.151
-    assert not training.never_trained(late)
-    late.loc[late["step"] < 260, "accuracy"] = 0.1
+    # Guessing is 0.1, and 5 % of the way to 1 is at 0.145. Steps 250 to 299 are the last 50.
+    late.loc[late["step"] == 249, "accuracy"] = 1.0
+    late.loc[late["step"] > 250, "accuracy"] = 0.1455
     assert training.never_trained(late)
+    late.loc[late["step"] == 250, "accuracy"] = 0.1455
+    assert not training.never_trained(late)

@@ -80,6 +80,13 @@ def test_the_cosine_is_that_of_the_other_arm_less_that_of_the_first():
     assert ics.matched_cosine(bn, none) == pytest.approx(-0.6)
 
 
+def test_captures_are_matched_with_the_nearest_in_loss():
+    # The loss of none falls to that of bn at step 60, where the cosine of none is 0.06.
+    falling = made_up.train(0.9, lambda step: math.exp(-step / 80))
+    none = made_up.trace("none", 0, falling, made_up.ics(_half, lambda step: step / 1000))
+    assert ics.matched_cosine(_trace("bn", math.exp(-60 / 80)), none) == pytest.approx(0.06 - 0.5)
+
+
 def test_the_first_layer_cannot_shift_and_does_not_count():
     alone = _trace("bn", layers=("conv1",))
     with pytest.raises(NotComparable, match="no layer in common"):

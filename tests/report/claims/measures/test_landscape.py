@@ -67,6 +67,19 @@ def test_the_start_of_a_regression_is_a_hundredth_of_it():
     assert claim.effect == pytest.approx(math.log(3))
 
 
+def test_the_longer_start_of_two_arms_is_left_out():
+    def trace(norm, early, late, steps):
+        probes = made_up.landscape(*[lambda step: early if step < 100 else late] * 3)
+        falling = made_up.train(None, lambda step: 1e4 * 0.9**step)
+        return made_up.trace(norm, 0, falling, probes, classes=None, steps=steps)
+
+    # Of 4000 steps the start is 40, of 10,000 it is 100.
+    none, bn = trace("none", 1.0, 6.0, 4000), trace("bn", 1e3, 2.0, 10_000)
+    for measure in MEASURES.values():
+        assert measure(none, bn) == pytest.approx(math.log(3))
+        assert measure(bn, none) == pytest.approx(-math.log(3))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
