@@ -1,50 +1,104 @@
-"""The curves of one panel: every run, the mean of an arm, and its interval."""
+"""What is drawn inside a panel: curves of runs and their means, areas, arrows and crosses."""
 
-import numpy
+import collections.abc
+import typing
+
+import numpy as np
 
 from bnkit.report.drawing import canvas, style
 from bnkit.report.statistics import arms
 
 # Steps that a running mean is over.
 WINDOW = 10
-# Evaluations closer together than this many in a panel are a line without dots.
-MOST_DOTS = 60
+# Above the end of every axis: where an area without an upper end is drawn to.
+BEYOND = 1e200
 
 
-def draw(axes, table, marker=None, x="step"):
-    """The curves of one panel: runs light, the mean of an arm strong, its interval as an area."""
+class Mark(typing.NamedTuple):
+    """A way to draw a table in a panel.
+
+    Attributes:
+        draw: `draw(axes, table, x, dotted)` draws the rows of one panel against column `x`.
+        columns: The columns of `table` with the values that it draws.
+        handles: `handles(table)` gives the legend entries, beside those of the normalisations.
+    """
+
+    draw: collections.abc.Callable
+    columns: tuple
+    handles: collections.abc.Callable
+
+
+def line(axes, x, values, **look):
+    """A line: a gap where a value is not finite, an arrow at the top where it is infinite."""
+    x, values = np.asarray(x, dtype=float), np.asarray(values, dtype=float)
+    finite = np.isfinite(values)
+    breaks = np.flatnonzero(np.diff(finite)) + 1
+    for stretch in np.split(np.arange(len(x)), breaks):
+        if finite[stretch].any():
+            axes.plot(x[stretch], values[stretch], **look)
+    arrows(axes, x[np.isposinf(values)], look["color"])
+
+
+def arrows(axes, x, colour):
+    """Triangles at the top of the panel: the value is infinite there."""
+    if len(x):
+        axes.plot(
+            x,
+            np.full(len(x), 0.98),
+            transform=axes.get_xaxis_transform(),
+            linestyle="none",
+            marker="^",
+            markersize=4,
+            color=colour,
+            clip_on=False,
+        )
+
+
+def crosses(axes, x, values, colour):
+    """Where a run diverged."""
+    axes.scatter(
+        x,
+        values,
+        marker="X",
+        s=34,
+        color=colour,
+        clip_on=False,
+        edgecolor=style.INK,
+        linewidth=0.6,
+        zorder=5,
+    )
+
+
+def draw_curves(axes, table, x="step", dotted=False):
+    """Runs light, the mean of an arm strong, its interval as an area (`arms.curves`)."""
+    look = {"linewidth": 1.4}
+    if dotted:
+        look |= {"marker": "o", "markersize": 3.2, "markeredgewidth": 0, "clip_on": False}
     for norm in arms.norms(table):
         colour = style.colour(norm)
         arm = table[table["norm"] == norm]
         for _, run in arm[arm["series"] == "run"].groupby("run"):
-            canvas.line(axes, run[x], run["value"], color=colour, linewidth=0.6, alpha=0.4)
+            line(axes, run[x], run["value"], color=colour, linewidth=0.6, alpha=0.4)
         mean = arm[arm["series"] == "mean"]
-        known = mean[numpy.isfinite(mean["low"]) & numpy.isfinite(mean["high"])]
-        if len(known):
+        if np.isfinite(mean[["low", "high"]]).all(axis=1).any():
             axes.fill_between(
                 mean[x], mean["low"], mean["high"], color=colour, alpha=0.14, linewidth=0
             )
-        look = (
-            {"marker": marker, "markersize": 3.2, "markeredgewidth": 0, "clip_on": False}
-            if marker
-            else {}
-        )
-        canvas.line(axes, mean[x], mean["value"], color=colour, linewidth=1.4, **look)
+        line(axes, mean[x], mean["value"], color=colour, **look)
 
 
-def mean_label(table):
-    """ "mean of 3 runs, 95 % interval", or nothing where every arm is a single run."""
+def interval_handles(table):
+    """Legend entry of the mean over several runs and its interval, where an arm has several."""
     counts = sorted({int(one) for one in table["runs"].dropna()} - {0, 1})
     if not counts:
-        return ""
+        return []
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"mean of {runs} runs, 95 % interval"
+    return [canvas.patch_handle(f"mean of {runs} runs, 95 % interval", style.QUIET, alpha=0.3)]
 
 
-def run_handles(table):
-    """Legend entries of the runs that a mean is over, and of its interval."""
-    interval = interval_handles(table)
-    return [thin_handle("each run"), *interval] if interval else []
+def thin_handle(label):
+    """Legend entry of single runs or steps."""
+    return canvas.line_handle(label, color=style.QUIET, linewidth=0.6, alpha=0.6)
 
 
 def diverged_handle():
@@ -52,10 +106,33 @@ def diverged_handle():
     return canvas.line_handle("diverged", color=style.QUIET, marker="X", linestyle="none")
 
 
-def thin_handle(label):
-    return canvas.line_handle(label, color=style.QUIET, linewidth=0.6, alpha=0.6)
+def _run_handles(table):
+    interval = interval_handles(table)
+    return [thin_handle("each run"), *interval] if interval else []
 
 
-def interval_handles(table):
-    label = mean_label(table)
-    return [canvas.patch_handle(label, style.QUIET, alpha=0.3)] * bool(label)
+CURVES = Mark(draw_curves, ("value",), _run_handles)
+
+
+def bands(middle=None, handles=lambda table: []):
+    """A `Mark`: the area from `low` to `high`, and a line at the column `middle`.
+
+    Where an area has no upper end it leaves the panel at the top, with an arrow where it begins to.
+    """
+
+    def draw(axes, table, x, dotted):
+        for norm in arms.norms(table):
+            arm, colour = table[table["norm"] == norm], style.colour(norm)
+            low, high = (arm[name].to_numpy(dtype=float) for name in ("low", "high"))
+            ends = np.clip([low, high], None, BEYOND)
+            axes.fill_between(arm[x], *ends, color=colour, alpha=0.3, linewidth=0)
+            for edge in (low, high):
+                edge = np.where(np.isposinf(edge), np.nan, edge)
+                line(axes, arm[x], edge, color=colour, linewidth=0.6, alpha=0.8)
+            unbounded = np.isposinf(high)
+            begins = unbounded & ~np.append(False, unbounded[:-1])
+            arrows(axes, arm[x].to_numpy()[begins], colour)
+            if middle:
+                line(axes, arm[x], arm[middle], color=colour, linewidth=1.3)
+
+    return Mark(draw, ("low", "high", *filter(None, [middle])), handles)

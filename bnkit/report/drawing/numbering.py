@@ -1,39 +1,43 @@
 """The numbers of layers, and which of them figures show."""
 
-import pandas
+import numpy as np
+import pandas as pd
 
-from bnkit.report.runs import ReportError
-
-
-def layer_numbers(ics):
-    """Number of every layer in forward order, from 1: the order of the lists in the records."""
-    position = ics.groupby(["run", "step"]).cumcount() + 1
-    return dict(zip(ics["layer"], position, strict=True))
+# From this many layers on, figures show those that the paper does of its deep linear network.
+DEEP = 17
 
 
-def chosen_layers(numbers, layers=None):
-    """Names of the layers to show, of those in `numbers`; arguments as for `covariate_shift`."""
-    names = sorted(numbers, key=numbers.get)
-    if layers is not None:
-        unknown = [layer for layer in layers if layer not in numbers]
-        if unknown:
-            raise ReportError(f"layers {unknown} have not been measured; there are {names}")
-        return list(layers)
-    count = len(names)
-    if count >= 17:
-        chosen = (9, 17)
-    elif count >= 10:
-        chosen = (2, 5, 10)
-    else:
-        chosen = (2, count // 2 + 1, count)
-    return [names[number - 1] for number in sorted(set(chosen)) if number <= count]
-
-
-def with_layer_numbers(frame):
+def with_numbers(frame):
     """A copy of `frame` with `number`: the layer's position in its record, from 1."""
     record = frame.groupby(["condition", "run", "step"], observed=True)["layer"]
     return frame.assign(number=record.transform(_order).astype(int))
 
 
+def of_weights(count):
+    """Numbers of the weight layers to show, of `count`: 5 and 10, or 9 and 17 (Fig 3).
+
+    With them the second, the first whose input can shift; of a small network the middle and last.
+    """
+    if count >= DEEP:
+        return {9, 17}
+    return {2, 5, 10} if count >= 10 else {min(2, count), count // 2 + 1, count}
+
+
+def of_activations(count):
+    """Numbers of the layers whose output to show, of `count`: 3 and 11 (Fig 2), or 9 and 13 (Fig 9).
+
+    Never the last one, which no non-linearity follows.
+    """
+    return {min(one, max(count - 1, 1)) for one in ((9, 13) if count >= DEEP else (3, 11))}
+
+
+def chosen(frame, rule):
+    """The rows of the layers that `rule` chooses of each condition's, with their `number`."""
+    frame = with_numbers(frame)
+    counts = frame.groupby("condition", observed=True)["number"].transform("max")
+    pairs = zip(frame["number"], counts, strict=True)
+    return frame[np.array([number in rule(count) for number, count in pairs], dtype=bool)]
+
+
 def _order(names):
-    return pandas.factorize(names)[0] + 1
+    return pd.factorize(names)[0] + 1

@@ -1,9 +1,10 @@
-"""What every figure shares: one colour and one label per normalisation, fonts, and axes."""
+"""What every figure shares: one colour and one label per normalisation, and fonts."""
 
 import colorsys
 import logging
 import zlib
 
+import matplotlib
 import seaborn
 
 # Okabe and Ito's colours for the study's own arms and Tol's muted ones for the comparators: both
@@ -37,12 +38,15 @@ LABELS = {
     "weight": "weight norm",
 }
 LONGEST_LABEL = 34
+# What a narrow panel has room for.
+NARROW_LABEL = 20
 INK = "#222222"
 QUIET = "#5F6368"
-# Sizes hold at one-column width (3.5 inches): nothing is smaller than 8 points.
+
 # Embedding a font subset, its library warns of the time stamps in matplotlib's own fonts.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
 
+# Sizes hold at one-column width (3.5 inches): nothing is smaller than 8 points.
 RC = {
     # TrueType: some venues refuse the Type 3 fonts that are the default.
     "pdf.fonttype": 42,
@@ -79,6 +83,11 @@ RC = {
     "axes.formatter.useoffset": False,
     "savefig.dpi": 200,
 }
+
+
+def context():
+    """The settings that figures are drawn with: for a `with` statement, or as a decorator."""
+    return matplotlib.rc_context(RC)
 
 
 def colour(norm):

@@ -1,7 +1,7 @@
 """Runs that differ in the learning rate: what the figures that compare them share."""
 
-import numpy
-import pandas
+import numpy as np
+import pandas as pd
 
 from bnkit import store
 from bnkit.report.statistics import arms, training
@@ -10,17 +10,13 @@ RUN = ["study", "run"]
 CELL = ["condition", "norm", "lr"]
 
 
-def compare(rates, norms=1):
-    """A test of runs: are there `norms` normalisations with `rates` learning rates each?
+def are_compared(runs, rates, norms=1):
+    """Whether `norms` normalisations have `rates` learning rates each, under one condition.
 
-    All under one condition, so that only normalisation, learning rate and seed differ.
+    So that only normalisation, learning rate and seed differ.
     """
-
-    def applies(runs):
-        settings = pandas.DataFrame([{**run.identity, "step": 0} for run in runs])
-        return len(comparable(arms.with_condition(settings, lr=False), rates, norms)) > 0
-
-    return applies
+    settings = pd.DataFrame([{**run.identity, "step": 0} for run in runs])
+    return len(comparable(arms.with_condition(settings, lr=False), rates, norms)) > 0
 
 
 def comparable(table, rates, norms=1):
@@ -46,4 +42,5 @@ def final(train):
 
 
 def log(values):
-    return numpy.log(values.where(values > 0))
+    """Logarithms, NaN where there is none."""
+    return np.log(values.where(values > 0))

@@ -1,14 +1,12 @@
 """Where smoothing appears: a map of the peak smoothness over normalisation and learning rate."""
 
-import matplotlib
 import matplotlib.colors
 import matplotlib.patches
-import numpy
+import numpy as np
 import seaborn
 
-from bnkit.report.drawing import canvas, lines, style
-from bnkit.report.figures import learning_rates
-from bnkit.report.figures.landscape import TITLE_LABEL
+from bnkit.report.drawing import canvas, learning_rates, lines, scales, style
+from bnkit.report.figures.entry import Entry, are_measured
 from bnkit.report.statistics import arms, training
 
 # How many learning rates a normalisation needs, and how many such normalisations.
@@ -24,11 +22,11 @@ UNTRAINED = {"hatch": "////", "edgecolor": "#A6A6A6", "linewidth": 0}
 UNTRAINED_COLOUR = "#EBEBEB"
 
 
-def smoothness_map_data(landscape, train):
-    """What `smoothness_map` draws: `condition, norm, lr, value, runs, trained, diverged`.
+def data(landscape, train):
+    """What `draw` draws: `condition, norm, lr, value, runs, trained, diverged`.
 
     `value` is the geometric mean of `beta lr / 2` over those `trained` of the `runs` of a cell that
-    neither diverged (as `diverged` of them did) nor learned nothing (`summary.never_trained`).
+    neither diverged (as `diverged` of them did) nor learned nothing (`training.never_trained`).
     """
     peaks = arms.largest_smoothness(landscape)
     peaks = peaks[peaks["step"] >= training.EARLY].groupby(learning_rates.RUN)["smoothness"].max()
@@ -38,7 +36,7 @@ def smoothness_map_data(landscape, train):
         name: training.never_trained(rows) for name, rows in train.groupby(learning_rates.RUN)
     }
     names = runs[learning_rates.RUN].itertuples(index=False, name=None)
-    learned = numpy.array([not untrained[name] for name in names], dtype=bool)
+    learned = np.array([not untrained[name] for name in names], dtype=bool)
     trained = learned & ~runs["diverged"]
     value = learning_rates.log(runs["smoothness"] * runs["lr"] / 2).where(trained)
     cells = runs.assign(value=value, trained=trained).groupby(
@@ -50,46 +48,47 @@ def smoothness_map_data(landscape, train):
         trained=("trained", "sum"),
         diverged=("diverged", "sum"),
     )
-    return table.assign(value=numpy.exp(table["value"]))
+    return table.assign(value=np.exp(table["value"]))
 
 
-def smoothness_map(landscape, train):
+@style.context()
+def draw(landscape, train):
     """Peak effective smoothness of every normalisation and learning rate, over the plateau 2/lr.
 
     Args:
-      landscape: records of kind "landscape", as from `load_runs`.
-      train: those of kind "train", which tell what trained. Runs that have not ended are left out.
+        landscape: Records of kind "landscape", as from `load_runs`.
+        train: Those of kind "train", which tell what trained. Runs that have not ended are left
+            out.
 
     Returns:
-      A matplotlib Figure: a map per condition with the number in every cell. One without a run that
-      trained is hatched, or has a cross where one diverged.
+        A matplotlib Figure: a map per condition with the number in every cell. One without a run
+        that trained is hatched, or has a cross where one diverged.
     """
     title = r"Peak $\beta$-smoothness relative to 2/lr"
-    with matplotlib.rc_context(style.RC):
-        table = smoothness_map_data(landscape, train)
-        if not numpy.isfinite(table["value"]).any():
-            return canvas.message(title, "No finite peak at three learning rates.")
-        maps = [(name, one) for name, one in table.groupby("condition", observed=True)]
-        page = canvas.Canvas(
-            title,
-            len(maps),
-            1,
-            _map_footer(table),
-            _map_handles(table),
-            CELL_HEIGHT * max(one["norm"].nunique() for _, one in maps),
-            share_x=False,
-            share_y=False,
-            wide=max(one["lr"].nunique() for _, one in maps) > MOST_NARROW,
-        )
-        scale = _colour_scale(table["value"])
-        for axes, (condition, cells) in zip(page.axes.flat, maps, strict=True):
-            _draw_map(axes, cells, scale)
-            page.name(axes, condition)
-        return page.figure
+    table = data(landscape, train)
+    if not np.isfinite(table["value"]).any():
+        return canvas.message(title, "No finite peak at three learning rates.")
+    maps = [(name, one) for name, one in table.groupby("condition", observed=True)]
+    page = canvas.Canvas(
+        title,
+        len(maps),
+        1,
+        _footer(table),
+        _handles(table),
+        CELL_HEIGHT * max(one["norm"].nunique() for _, one in maps),
+        share_x=False,
+        share_y=False,
+        wide=max(one["lr"].nunique() for _, one in maps) > MOST_NARROW,
+    )
+    scale = _colour_scale(table["value"])
+    for axes, (condition, cells) in zip(page.axes.flat, maps, strict=True):
+        _draw_map(axes, cells, scale)
+        page.name(axes, condition)
+    return page.figure
 
 
 def _colour_scale(values):
-    values = values[numpy.isfinite(values)]
+    values = values[np.isfinite(values)]
     return matplotlib.colors.LogNorm(values.min(), max(values.max(), LEAST_RANGE * values.min()))
 
 
@@ -119,12 +118,14 @@ def _draw_map(axes, cells, scale):
         axes.add_patch(matplotlib.patches.Rectangle(**inside, fc=UNTRAINED_COLOUR, **UNTRAINED))
     ended = lost & (cells["diverged"] > 0)
     if ended.any():
-        canvas.crosses(axes, column[ended] + 0.5, row[ended] + 0.5, style.QUIET)
+        lines.crosses(axes, column[ended] + 0.5, row[ended] + 0.5, style.QUIET)
     axes.set_yticks(
-        numpy.arange(len(norms)) + 0.5, [style.label(one, TITLE_LABEL) for one in norms], rotation=0
+        np.arange(len(norms)) + 0.5,
+        [style.label(one, style.NARROW_LABEL) for one in norms],
+        rotation=0,
     )
     axes.set_xticks(
-        numpy.arange(len(rates)) + 0.5, [f"${canvas.number(one)}$" for one in rates], rotation=0
+        np.arange(len(rates)) + 0.5, [f"${scales.number(one)}$" for one in rates], rotation=0
     )
     axes.tick_params(length=0)
     axes.grid(False)
@@ -133,25 +134,27 @@ def _draw_map(axes, cells, scale):
 
 def _cell_text(cell):
     """The number to two digits, and of how many runs where some did not train."""
-    if numpy.isnan(cell.value):
+    if np.isnan(cell.value):
         return ""
     value = f"{cell.value:#.2g}".rstrip(".")
-    if numpy.isposinf(cell.value):
+    if np.isposinf(cell.value):
         value = r"\infty"
     elif "e" in value:
-        value = canvas.number(float(value))
+        value = scales.number(float(value))
     share = "" if cell.trained == cell.runs else f"\n{cell.trained} of {cell.runs}"
     return f"${value}${share}"
 
 
-def _map_footer(table):
-    runs = int(table["runs"].max())
+def _footer(table):
     peak = rf"$\mathrm{{max}}_{{t \geq {training.EARLY}}} \;\beta_t \; \mathrm{{lr}} / 2$"
-    words = [f"{peak};", "1: the plateau."]
-    return words + [f"Mean over up to {runs} runs, of those that trained."] * (runs > 1)
+    footer = [f"{peak};", "1: the plateau."]
+    runs = int(table["runs"].max())
+    if runs > 1:
+        footer.append(f"Mean over up to {runs} runs, of those that trained.")
+    return footer
 
 
-def _map_handles(table):
+def _handles(table):
     lost = table["trained"] == 0
     handles = []
     if lost.any():
@@ -159,3 +162,23 @@ def _map_handles(table):
     if (lost & (table["diverged"] > 0)).any():
         handles.append(lines.diverged_handle())
     return handles
+
+
+def _applies(runs):
+    return are_measured(["landscape"], runs) and learning_rates.are_compared(runs, **NEEDED)
+
+
+ENTRY = Entry(
+    "smoothness_map",
+    "Effective β-smoothness over normalisation and learning rate",
+    draw,
+    data,
+    {"landscape": "smoothness", "train": "loss"},
+    f"Largest effective β-smoothness after the first {training.EARLY} steps, as β lr / 2, so "
+    "that 1 is the plateau 2/lr at every learning rate; geometric mean over those seeds that "
+    "trained. Hatched: no run trained, and a flat landscape says nothing then. Smoothing may "
+    "need a high learning rate: verdicts hold for the one that they were measured at. A white "
+    "cell has not been measured.",
+    "Not shown in the paper. Jastrzebski et al. 2020 (2002.09572).",
+    applies=_applies,
+)

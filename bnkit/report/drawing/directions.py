@@ -1,0 +1,65 @@
+"""What the landscape was measured along, in words and formulas (paper, Fig 4, 10 and 11)."""
+
+import dataclasses
+
+from bnkit.report.drawing import scales
+
+# Ends of the captions of figures along random directions.
+OF_A_STEP = (
+    "and over the directions d of a step. d is Gaussian, scaled to the norm of the gradient, so "
+    "that s means the same distance as along the gradient."
+)
+NOT_SHOWN = "The paper says that random directions behave as the gradient does."
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """What records of the landscape were measured along.
+
+    Attributes:
+        words: For titles.
+        symbol: In formulas.
+        definition: Of the symbol; without one it is the gradient, one for each step.
+        has_plateau: Whether gradient descent settles where the smoothness along it is 2/lr.
+    """
+
+    words: str
+    symbol: str
+    definition: str = ""
+    has_plateau: bool = False
+
+    @property
+    def change(self):
+        """The change of the gradient, in mathtext without the dollar signs."""
+        return rf"\|\nabla L(\theta - s\,{self.symbol}) - g\|_2"
+
+    def footer(self, landscape):
+        """What the symbol is, how many directions a step has, and which step sizes there are."""
+        if not self.definition:
+            return step_sizes(landscape)
+        most = landscape.groupby(["run", "step"])["direction"].nunique().max()
+        return [self.definition, f"{most:g} at each step;", *step_sizes(landscape)]
+
+
+GRADIENT = Direction("the gradient", "g", has_plateau=True)
+RANDOM = Direction("random directions", "d", r"$d$: Gaussian, with $\|d\|_2 = \|g\|_2$;")
+
+
+def step_sizes(landscape):
+    """The grid that was measured on, in words for below the figure (one phrase per grid)."""
+    grids = landscape.groupby("run")["step_size"].unique().map(sorted).map(tuple).unique()
+    phrases = []
+    for grid in grids:
+        shown = scales.number(grid[0])
+        if len(grid) > 1:
+            shown = rf"{shown}, \ldots, {scales.number(grid[-1])}"
+        points = "1 point" if len(grid) == 1 else f"{len(grid)} points"
+        phrases.append(rf"$s \in \{{{shown}\}}$, {points}.")
+    if len(grids) > 1:
+        return ["step sizes differ between runs:", *phrases]
+    return phrases
+
+
+def means(table):
+    """Over how many runs the bands in `table` are means, in words for below the figure."""
+    return [f"Means over {table['runs'].max()} runs."] if table["runs"].max() > 1 else []

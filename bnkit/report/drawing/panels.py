@@ -1,0 +1,268 @@
+"""Grids of panels: rows and columns of quantities, conditions, layers and steps, all drawn alike.
+
+A figure says which panels stand where (`by_row`, `by_column`, `of_arms`), and `draw` does the rest.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from bnkit.report.drawing import canvas, lines, scales, style
+from bnkit.report.drawing.tables import Quantity
+from bnkit.report.statistics import arms
+
+# More normalisations than this on top of each other hide each other's areas.
+MOST_TOGETHER = 2
+# More dots than this along an inch would hide their line.
+DOTS_PER_INCH = 18
+# Column that is drawn against -> label and scale of the x axis.
+X_AXES = {
+    "step": ("step", scales.steps),
+    "number": ("layer", scales.layers),
+    "step_size": ("step size $s$", scales.step_sizes),
+    "lr": ("learning rate", scales.learning_rates),
+}
+Y_SCALES = {
+    "linear": scales.linear,
+    "percent": scales.percent,
+    "log": scales.log,
+    "symlog": scales.symlog,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """A panel with `quantity` in the rows where `where` (column -> value) holds."""
+
+    quantity: Quantity
+    where: dict
+    title: str = ""
+
+    def of(self, table):
+        """Its rows of `table`; a column that `table` does not have tells nothing apart."""
+        for name, value in {**self.where, "quantity": self.quantity.column}.items():
+            if name in table:
+                table = table[table[name] == value]
+        return table
+
+    def levels(self, table):
+        """Heights of the dashed lines in `table`: rows of its condition without a `norm`."""
+        alike = table["norm"].isna() & (table["condition"] == self.where["condition"])
+        constant = [] if self.quantity.level is None else [self.quantity.level]
+        return [*constant, *table.loc[alike, "value"]] if alike.any() else constant
+
+
+def places(frame, title, columns=()):
+    """For every condition a list of places `(where, title)`: each combination of `columns` there.
+
+    Args:
+        frame: With `condition` and `columns`, whose order is that of the places.
+        title: `title(**where)` is the title of a place.
+        columns: Names of columns that tell the places of a condition apart.
+    """
+    columns = ["condition", *columns]
+    found = frame[columns].drop_duplicates().sort_values(columns)
+    return [
+        [(where, title(**where)) for where in there.to_dict("records")]
+        for _, there in found.groupby("condition", observed=True)
+    ]
+
+
+def of_conditions(frame):
+    """`places`: one for each condition."""
+    return places(frame, lambda condition: condition)
+
+
+def of_steps(frame):
+    """`places`: one for each step of a condition."""
+    return places(frame, lambda condition, step: f"step {step:.0f}, {condition}", ["step"])
+
+
+def of_layers(frame):
+    """`places`: one for each layer of a condition, in their order."""
+
+    def title(condition, number, layer):
+        name = style.literal(style.shorten(str(layer), style.LONGEST_LABEL))
+        return f"{name} (layer {number}), {condition}"
+
+    return places(frame, title, ["number", "layer"])
+
+
+def by_row(quantities, groups):
+    """Rows of panels: a row for every place, and a column for every quantity.
+
+    One quantity alone fills the rows.
+    """
+    everywhere = [place for group in groups for place in group]
+    if len(quantities) == 1:
+        return wrapped([[Panel(quantities[0], *place) for place in everywhere]])
+    first, *others = quantities
+    return [
+        [Panel(first, where, title), *(Panel(one, where) for one in others)]
+        for where, title in everywhere
+    ]
+
+
+def by_column(quantities, groups):
+    """Rows of panels: a row for every condition and quantity, and a column for every place."""
+    first, *others = quantities
+    rows = []
+    for group in groups:
+        rows.append([Panel(first, *place) for place in group])
+        rows += [[Panel(one, where) for where, _ in group] for one in others]
+    return rows
+
+
+def of_arms(quantity, table):
+    """Rows of panels: one for each condition, or, of more than `MOST_TOGETHER` arms, each arm."""
+    groups = of_conditions(table)
+    if len(arms.norms(table)) <= MOST_TOGETHER:
+        return by_row([quantity], groups)
+    rows = []
+    for condition, there in table.groupby("condition", observed=True):
+        norms = arms.norms(there)
+        names = [style.label(norm, style.NARROW_LABEL) for norm in norms]
+        titles = [f"{name}, {condition}" if condition else name for name in names]
+        where = [{"condition": condition, "norm": norm} for norm in norms]
+        rows.append([Panel(quantity, *one) for one in zip(where, titles, strict=True)])
+    return wrapped(rows)
+
+
+def wrapped(groups):
+    """Rows of what is in `groups`, at most three in a row, four as two by two.
+
+    A group starts a row of its own.
+    """
+    most = max(map(len, groups), default=0)
+    width = 2 if most == 4 else max(1, min(most, 3))
+    return [
+        group[start : start + width] for group in groups for start in range(0, len(group), width)
+    ]
+
+
+@style.context()
+def draw(
+    title,
+    table,
+    rows,
+    footer,
+    mark=lines.CURVES,
+    x="step",
+    frame=None,
+    verticals=None,
+    message="No finite value has been recorded.",
+):
+    """The figure of `table`. Panels of a quantity have the same axes.
+
+    Args:
+        title: Of the figure.
+        table: What is drawn: `condition, norm, x` and the columns of `mark`. Where there are
+            several quantities their column's name is in `quantity`; rows without a `norm` are
+            dashed lines, and their height is `value`.
+        rows: Lists of `Panel`s.
+        footer: Phrases for below the figure.
+        mark: How a panel is drawn (`lines.Mark`).
+        x: Column that is drawn against, one of `X_AXES`.
+        frame: Records, as from `arms.with_condition`: their runs that diverged end with a cross.
+        verticals: Condition -> place of a dashed vertical line.
+        message: What the figure says where there is no finite value.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    measured = table[table["norm"].notna()]
+    if not np.isfinite(measured[list(mark.columns)].astype(float)).any(axis=None):
+        return canvas.message(title, message)
+    width = max(map(len, rows))
+    rows = [[*row, *[None] * (width - len(row))] for row in rows]
+    shown = [panel for row in rows for panel in row]
+    ends = [_ends(panel, frame) for panel in shown]
+    handles = _handles(measured, shown, mark, any(map(len, ends)))
+    # The more rows, the flatter they are.
+    height = min(max(4.5 / len(rows), 1.2), 1.75)
+    page = canvas.Canvas(title, len(rows), width, footer, handles, height, share_y=_shared(rows))
+    label, x_scale = X_AXES[x]
+    most = DOTS_PER_INCH * page.figure.get_figwidth() / width
+    for axes, panel, crosses in zip(page.axes.flat, shown, ends, strict=True):
+        if panel:
+            page.name(axes, panel.title)
+            here = panel.of(measured)
+            mark.draw(axes, here, x, here[x].nunique() <= most)
+            for cross in crosses:
+                lines.crosses(axes, *cross)
+            _dashed(axes, panel, table, verticals or {})
+            x_scale(axes, table[x])
+            _y_axis(axes, panel.quantity, table, mark.columns)
+            _say_if_empty(axes, panel.quantity, here[list(mark.columns)])
+    for line, row in zip(page.axes, rows, strict=True):
+        _label(line, row)
+    page.label_x(label)
+    return page.figure
+
+
+def _shared(rows):
+    """Which y axes are the same: all, those along a row, or those along a column."""
+    by_row = [{panel.quantity for panel in row if panel} for row in rows]
+    if len(set.union(*by_row)) == 1:
+        return True
+    return "row" if all(len(quantities) == 1 for quantities in by_row) else "col"
+
+
+def _ends(panel, frame):
+    """Step, value and colour of the ends of those runs of a panel that diverged."""
+    if panel is None or frame is None:
+        return []
+    quantity = panel.quantity
+    is_log = quantity.scale_of(frame[quantity.column]) == "log"
+    ends = arms.ends(panel.of(frame), quantity.column, is_log)
+    return [
+        ([step], [value], style.colour(norm))
+        for norm, step, value in zip(ends["norm"], ends["step"], ends[quantity.column], strict=True)
+    ]
+
+
+def _dashed(axes, panel, table, verticals):
+    for level in panel.levels(table):
+        axes.axhline(level, **canvas.DASHED)
+    if panel.where["condition"] in verticals:
+        axes.axvline(verticals[panel.where["condition"]], **canvas.DASHED)
+
+
+def _y_axis(axes, quantity, table, columns):
+    if "quantity" in table:
+        table = table[table["quantity"] == quantity.column]
+    measured = table.loc[table["norm"].notna(), columns[0]]
+    values = table[list(columns)].to_numpy(dtype=float).ravel()
+    if not np.isfinite(values).any():
+        axes.set_yticks([])
+        return
+    level = [] if quantity.level is None else [quantity.level]
+    values = np.concatenate([values, quantity.includes, level])
+    Y_SCALES[quantity.scale_of(measured)](axes, values)
+
+
+def _say_if_empty(axes, quantity, values):
+    if np.isfinite(values.astype(float)).any(axis=None):
+        return
+    text = "infinite" if np.isposinf(values.astype(float)).any(axis=None) else "no finite value"
+    if not len(values):
+        text = quantity.absent
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+
+
+def _label(line, row):
+    """The label of a y axis stands where it differs from that of the panel to its left."""
+    left = None
+    for axes, panel in zip(line, row, strict=True):
+        if panel and panel.quantity != left:
+            axes.set_ylabel(panel.quantity.label)
+            left = panel.quantity
+
+
+def _handles(table, shown, mark, diverged):
+    handles = canvas.norm_handles(arms.norms(table))
+    labels = dict.fromkeys(panel.quantity.level_label for panel in shown if panel)
+    handles += [canvas.line_handle(label, **canvas.DASHED) for label in labels if label]
+    if diverged:
+        handles.append(lines.diverged_handle())
+    return handles + mark.handles(table)

@@ -1,0 +1,67 @@
+"""Range of the loss along the gradient, and random directions (Santurkar et al. 2018, Fig 4a)."""
+
+import functools
+
+from bnkit.report.drawing import directions, lines, panels, tables
+from bnkit.report.figures.entry import Entry
+from bnkit.report.statistics import arms
+
+LOSS = tables.Quantity("loss", "loss", "log")
+
+
+def data(landscape):
+    """What `draw` draws: `condition, norm, step, low, high, loss, runs` (`arms.bands`)."""
+    return arms.bands(arms.with_condition(landscape), "loss_after_step", "loss")
+
+
+def draw(landscape, direction=directions.GRADIENT):
+    r"""Range of the loss along a direction, `L(theta - s g)` over s, at every probed step.
+
+    Args:
+        landscape: Records of kind "landscape", as from `load_runs`, or of kind "random_landscape":
+            then the range is over s and over the directions of a step.
+        direction: What `landscape` was measured along.
+
+    Returns:
+        A matplotlib Figure: filled from the smallest to the largest loss, with a line at
+        `L(theta)`; the y axis is logarithmic.
+    """
+    table = data(landscape)
+    footer = [
+        rf"Area: smallest to largest $L(\theta - s\,{direction.symbol})$,",
+        r"line: $L(\theta)$;",
+        *direction.footer(landscape),
+        *directions.means(table),
+    ]
+    return panels.draw(
+        f"Range of the loss along {direction.words}",
+        table,
+        panels.of_arms(LOSS, table),
+        footer,
+        lines.bands("loss"),
+        frame=arms.with_condition(landscape),
+    )
+
+
+ENTRY = Entry(
+    "loss_band",
+    "Loss along the gradient",
+    draw,
+    data,
+    {"landscape": "loss_after_step"},
+    "The area spans min and max over s of L(θ - s g), with g = ∇L(θ) on the same batch and "
+    "normalisation in training mode; the line is L(θ). Where the area is narrow, a step along the "
+    "gradient does about what the gradient predicts. An area that leaves the panel with a triangle "
+    "is unbounded.",
+    "Fig 4a and 10 of the paper.",
+)
+RANDOM = Entry(
+    "random_loss_band",
+    "Loss along random directions",
+    functools.partial(draw, direction=directions.RANDOM),
+    data,
+    {"random_landscape": "loss_after_step"},
+    f"The area spans min and max of L(θ - s d) over s {directions.OF_A_STEP} The line is L(θ). "
+    f"{directions.NOT_SHOWN}",
+    "Not shown in the paper.",
+)
