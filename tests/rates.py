@@ -1,9 +1,9 @@
-"""Runs at several learning rates, as tables, and what their figures show."""
+"""Runs at several learning rates, as tables."""
 
 import math
 
-import numpy
-import pandas
+import numpy as np
+import pandas as pd
 
 RATES = (0.1, 0.2, 0.4)
 
@@ -12,14 +12,14 @@ def train(lr, loss=1.0, accuracy=math.nan, norm="bn", seed=0, steps=4, status="d
     """A run whose `loss` and `accuracy` are one number, or one for each of its steps."""
     classes = settings.pop("classes", 10.0)
     names = {"norm": norm, "lr": lr, "seed": seed, **settings}
-    loss, accuracy = (numpy.broadcast_to(one, steps).astype(float) for one in (loss, accuracy))
-    return pandas.DataFrame(
+    loss, accuracy = (np.broadcast_to(one, steps).astype(float) for one in (loss, accuracy))
+    return pd.DataFrame(
         {
             "study": "main",
             "run": " ".join(map(str, names.values())),
             "status": status,
             **names,
-            "step": numpy.arange(steps),
+            "step": np.arange(steps),
             "loss": loss,
             "accuracy": accuracy,
             "classes": classes,
@@ -31,16 +31,3 @@ def landscape(train, smoothness):
     """Probes of a run at steps 0, 50, 100 and 150."""
     first = train.drop(columns=["step", "loss", "accuracy", "classes"]).iloc[[0] * 4]
     return first.assign(step=[0, 50, 100, 150], smoothness=smoothness, gradient_distance=1.0)
-
-
-def triangles(axes):
-    found = [line.get_xdata() for line in axes.get_lines() if line.get_marker() == "^"]
-    return [float(x) for one in found for x in one]
-
-
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def message(figure):
-    return figure.axes[0].texts[0].get_text()

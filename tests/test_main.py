@@ -74,7 +74,7 @@ def test_the_whole_job_from_command_to_report(workplace, capsys):
     page = (report / "index.html").read_text()
     assert run.name in page and "--norm=bn --lr=0.05" in page
     names = {"accuracy", "loss", "loss_band", "gradient_predictiveness", "smoothness",
-             "distance_over_step_size", "covariate_shift", "activation_ridges", "activation_drift",
+             "distance_over_step_size", "ics", "activation_ridges", "activation_drift",
              "signal_propagation", "population_gap", "time_spent"}  # fmt: skip
     for kind in ("png", "pdf", "csv"):
         assert {path.stem for path in (report / "figures").glob(f"*.{kind}")} == names

@@ -53,8 +53,8 @@ def test_a_run_directory_is_read_by_the_report(tmp_path):
 
 
 def test_means_of_epochs_are_drawn_as_such(tmp_path):
-    from bnkit.report import figures, frames
-    from bnkit.report.figures import curves
+    from bnkit.report import frames
+    from bnkit.report.figures import loss
     from bnkit.report.runs import read_runs
 
     model, x, y = dense()
@@ -62,13 +62,13 @@ def test_means_of_epochs_are_drawn_as_such(tmp_path):
     history = model.fit(x, y, epochs=3, verbose=0, callbacks=[run]).history["loss"]
     found = read_runs(tmp_path)
     tables = [frames.frame(found, kind) for kind in ("train", "eval")]
-    drawn = figures.loss(*tables)
+    drawn = loss.ENTRY.draw(*tables)
     text = " ".join(
         part.get_text() for part in (*drawn.texts, *(t for g in drawn.legends for t in g.texts))
     )
     assert "mean over each epoch" in text and "every epoch" in text
     assert "every step" not in text and "running mean" not in text
-    raw = curves.loss_data(*tables).query("series == 'run'")
+    raw = loss.ENTRY.data(*tables).query("series == 'run'")
     assert list(raw["step"]) == [0, 1, 2]
     np.testing.assert_allclose(raw["value"], history, rtol=1e-6)
 

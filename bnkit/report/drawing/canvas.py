@@ -17,6 +17,7 @@ MARGIN = 0.06
 # Mean width of a character of 8 point DejaVu Sans, in inches.
 CHARACTER = 0.0665
 DASHED = {"color": style.INK, "linewidth": 0.9, "dashes": (4, 2)}
+TRIANGLE = {"marker": "^", "markersize": 4, "linestyle": "none"}
 
 
 class Canvas:
@@ -147,8 +148,8 @@ def line_handle(label, **look):
 
 
 def triangle_handle(label):
-    look = {"color": style.QUIET, "marker": "^", "markersize": 4, "linestyle": "none"}
-    return line_handle(label, **look)
+    """Legend entry of the triangles that stand for infinite values."""
+    return line_handle(label, color=style.QUIET, **TRIANGLE)
 
 
 def patch_handle(label, colour, **look):

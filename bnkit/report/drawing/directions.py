@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from bnkit.report.drawing import scales
+from bnkit.report.drawing import lines, panels, scales
+from bnkit.report.statistics import arms
 
 # Ends of the captions of figures along random directions.
 OF_A_STEP = (
@@ -19,14 +20,12 @@ class Direction:
     Attributes:
         words: For titles.
         symbol: In formulas.
-        definition: Of the symbol; without one it is the gradient, one for each step.
-        has_plateau: Whether gradient descent settles where the smoothness along it is 2/lr.
+        definition: Of the symbol; the gradient has none.
     """
 
     words: str
     symbol: str
     definition: str = ""
-    has_plateau: bool = False
 
     @property
     def change(self):
@@ -41,7 +40,7 @@ class Direction:
         return [self.definition, f"{most:g} at each step;", *step_sizes(landscape)]
 
 
-GRADIENT = Direction("the gradient", "g", has_plateau=True)
+GRADIENT = Direction("the gradient", "g")
 RANDOM = Direction("random directions", "d", r"$d$: Gaussian, with $\|d\|_2 = \|g\|_2$;")
 
 
@@ -60,6 +59,26 @@ def step_sizes(landscape):
     return phrases
 
 
-def means(table):
-    """Over how many runs the bands in `table` are means, in words for below the figure."""
-    return [f"Means over {table['runs'].max()} runs."] if table["runs"].max() > 1 else []
+def draw_bands(title, landscape, table, quantity, footer, direction, middle=None):
+    """Areas from `low` to `high` (`arms.bands`), and a line at the column `middle`.
+
+    Args:
+        title: Of the figure.
+        landscape: Records of kind "landscape" or "random_landscape", as from `load_runs`.
+        table: What is drawn.
+        quantity: The `Quantity` of the areas.
+        footer: Phrases for below the figure, before those about the records.
+        direction: What `landscape` was measured along.
+        middle: Name of a column of `table`.
+    """
+    footer = [*footer, *direction.footer(landscape)]
+    if table["runs"].max() > 1:
+        footer.append(f"Means over {table['runs'].max()} runs.")
+    return panels.draw(
+        title,
+        table,
+        panels.of_arms(quantity, table),
+        footer,
+        lines.bands(middle),
+        records=arms.with_condition(landscape),
+    )

@@ -42,31 +42,14 @@ def line(axes, x, values, **look):
 def arrows(axes, x, colour):
     """Triangles at the top of the panel: the value is infinite there."""
     if len(x):
-        axes.plot(
-            x,
-            np.full(len(x), 0.98),
-            transform=axes.get_xaxis_transform(),
-            linestyle="none",
-            marker="^",
-            markersize=4,
-            color=colour,
-            clip_on=False,
-        )
+        height = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot(x, np.full(len(x), 0.98), color=colour, **height, **canvas.TRIANGLE)
 
 
 def crosses(axes, x, values, colour):
     """Where a run diverged."""
-    axes.scatter(
-        x,
-        values,
-        marker="X",
-        s=34,
-        color=colour,
-        clip_on=False,
-        edgecolor=style.INK,
-        linewidth=0.6,
-        zorder=5,
-    )
+    edge = {"edgecolor": style.INK, "linewidth": 0.6}
+    axes.scatter(x, values, marker="X", s=34, color=colour, clip_on=False, zorder=5, **edge)
 
 
 def draw_curves(axes, table, x="step", dotted=False):

@@ -24,7 +24,7 @@ def of_weights(count):
 
 
 def of_activations(count):
-    """Numbers of the layers whose output to show, of `count`: 3 and 11 (Fig 2), or 9 and 13 (Fig 9).
+    """Numbers of the layers whose output to show, of `count`: 3 and 11, or 9 and 13 (Fig 2, 9).
 
     Never the last one, which no non-linearity follows.
     """

@@ -4,6 +4,7 @@ A figure says which panels stand where (`by_row`, `by_column`, `of_arms`), and `
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -128,13 +129,10 @@ def of_arms(quantity, table):
     return wrapped(rows)
 
 
-def wrapped(groups):
-    """Rows of what is in `groups`, at most three in a row, four as two by two.
-
-    A group starts a row of its own.
-    """
-    most = max(map(len, groups), default=0)
-    width = 2 if most == 4 else max(1, min(most, 3))
+def wrapped(groups, most=3):
+    """Rows of what is in `groups`, evenly filled with at most `most`; a group starts a new row."""
+    longest = max([1, *map(len, groups)])
+    width = math.ceil(longest / math.ceil(longest / most))
     return [
         group[start : start + width] for group in groups for start in range(0, len(group), width)
     ]
@@ -148,7 +146,7 @@ def draw(
     footer,
     mark=lines.CURVES,
     x="step",
-    frame=None,
+    records=None,
     verticals=None,
     message="No finite value has been recorded.",
 ):
@@ -163,7 +161,8 @@ def draw(
         footer: Phrases for below the figure.
         mark: How a panel is drawn (`lines.Mark`).
         x: Column that is drawn against, one of `X_AXES`.
-        frame: Records, as from `arms.with_condition`: their runs that diverged end with a cross.
+        records: With `condition` (`arms.with_condition`); over steps their runs that diverged end
+            with a cross.
         verticals: Condition -> place of a dashed vertical line.
         message: What the figure says where there is no finite value.
 
@@ -176,7 +175,7 @@ def draw(
     width = max(map(len, rows))
     rows = [[*row, *[None] * (width - len(row))] for row in rows]
     shown = [panel for row in rows for panel in row]
-    ends = [_ends(panel, frame) for panel in shown]
+    ends = [_ends(panel, records if x == "step" else None) for panel in shown]
     handles = _handles(measured, shown, mark, any(map(len, ends)))
     # The more rows, the flatter they are.
     height = min(max(4.5 / len(rows), 1.2), 1.75)
@@ -208,13 +207,13 @@ def _shared(rows):
     return "row" if all(len(quantities) == 1 for quantities in by_row) else "col"
 
 
-def _ends(panel, frame):
+def _ends(panel, records):
     """Step, value and colour of the ends of those runs of a panel that diverged."""
-    if panel is None or frame is None:
+    if panel is None or records is None:
         return []
     quantity = panel.quantity
-    is_log = quantity.scale_of(frame[quantity.column]) == "log"
-    ends = arms.ends(panel.of(frame), quantity.column, is_log)
+    is_log = quantity.scale_of(records[quantity.column]) == "log"
+    ends = arms.ends(panel.of(records), quantity.column, is_log)
     return [
         ([step], [value], style.colour(norm))
         for norm, step, value in zip(ends["norm"], ends["step"], ends[quantity.column], strict=True)

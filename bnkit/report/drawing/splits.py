@@ -55,7 +55,7 @@ def draw(title, train, evaluation, quantity, when, footer=()):
         panels.by_column([quantity], places),
         footer,
         lines.CURVES._replace(handles=lambda table: _handles(table, units)),
-        frame=arms.with_condition(train).assign(split="training"),
+        records=arms.with_condition(train).assign(split="training"),
     )
 
 

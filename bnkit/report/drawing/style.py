@@ -9,33 +9,19 @@ import seaborn
 
 # Okabe and Ito's colours for the study's own arms and Tol's muted ones for the comparators: both
 # sets stay apart for colour-blind readers. A normalisation has the same colour in every figure.
-COLOURS = {
-    "none": "#D55E00",
-    "bn": "#0072B2",
-    "noisy_bn": "#009E73",
-    "noisy_none": "#E69F00",
-    "l1": "#CC79A7",
-    "l2": "#5B2C83",
-    "linf": "#56B4E9",
-    "layer": "#882255",
-    "group": "#117733",
-    "instance": "#999933",
-    "rms": "#44AA99",
-    "weight": "#4D4D4D",
-}
-LABELS = {
-    "none": "none",
-    "bn": "BN",
-    "noisy_bn": "noisy BN",
-    "noisy_none": "noise, no BN",
-    "l1": "$L_1$",
-    "l2": "$L_2$",
-    "linf": r"$L_\infty$",
-    "layer": "layer norm",
-    "group": "group norm",
-    "instance": "instance norm",
-    "rms": "RMS norm",
-    "weight": "weight norm",
+NORMS = {
+    "none": ("#D55E00", "none"),
+    "bn": ("#0072B2", "BN"),
+    "noisy_bn": ("#009E73", "noisy BN"),
+    "noisy_none": ("#E69F00", "noise, no BN"),
+    "l1": ("#CC79A7", "$L_1$"),
+    "l2": ("#5B2C83", "$L_2$"),
+    "linf": ("#56B4E9", r"$L_\infty$"),
+    "layer": ("#882255", "layer norm"),
+    "group": ("#117733", "group norm"),
+    "instance": ("#999933", "instance norm"),
+    "rms": ("#44AA99", "RMS norm"),
+    "weight": ("#4D4D4D", "weight norm"),
 }
 LONGEST_LABEL = 34
 # What a narrow panel has room for.
@@ -51,17 +37,10 @@ RC = {
     # TrueType: some venues refuse the Type 3 fonts that are the default.
     "pdf.fonttype": 42,
     **seaborn.axes_style("ticks"),
-    "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
     "mathtext.fontset": "dejavusans",
     "font.size": 8,
     "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
     "text.color": INK,
@@ -71,7 +50,6 @@ RC = {
     "ytick.labelcolor": INK,
     "axes.linewidth": 0.7,
     "axes.grid": True,
-    "axes.axisbelow": True,
     "grid.color": "#E8E8E8",
     "grid.linewidth": 0.6,
     "xtick.major.width": 0.7,
@@ -81,7 +59,6 @@ RC = {
     "ytick.minor.size": 1.8,
     "ytick.minor.width": 0.5,
     "axes.formatter.useoffset": False,
-    "savefig.dpi": 200,
 }
 
 
@@ -92,8 +69,8 @@ def context():
 
 def colour(norm):
     """Hex colour of a normalisation; for a user's own one a function of its name alone."""
-    if norm in COLOURS:
-        return COLOURS[norm]
+    if norm in NORMS:
+        return NORMS[norm][0]
     digest = zlib.crc32(str(norm).encode())
     lightness = (0.34, 0.46, 0.58)[digest // 360 % 3]
     rgb = colorsys.hls_to_rgb(digest % 360 / 360, lightness, 0.6)
@@ -102,8 +79,8 @@ def colour(norm):
 
 def label(norm, longest=LONGEST_LABEL):
     """Label of a normalisation for a figure (mathtext); a long name loses its middle."""
-    if norm in LABELS:
-        return LABELS[norm]
+    if norm in NORMS:
+        return NORMS[norm][1]
     return literal(shorten(str(norm), longest))
 
 
@@ -121,5 +98,5 @@ def literal(text):
 
 def rank(norm):
     """Sorting key of a normalisation: the known ones in the study's order, then by name."""
-    known = list(COLOURS)
+    known = list(NORMS)
     return (known.index(norm), "") if norm in known else (len(known), str(norm))

@@ -1,7 +1,8 @@
 """Every figure of a report, in a file of its name.
 
-`draw(*frames)` of a file gives the figure, `data(*frames)` exactly what it draws, and `ENTRY` what
-the report has to know: title, caption, source, and which records it needs.
+`ENTRY` of a file is what the report has to know: title, caption, source, and the records needed.
+`ENTRY.draw(*frames)` gives the matplotlib Figure, `ENTRY.data(*frames)` exactly what it draws; the
+frames are those of `ENTRY.kinds`, as from `load_runs`.
 """
 
 from bnkit.report.figures import (

@@ -10,14 +10,15 @@ from bnkit.report.figures.entry import Entry
 from bnkit.report.statistics import arms
 
 MOST_RIDGES = 10
+MOST_COLUMNS = 4
 # Height of every ridge, in distances from one to the next.
 HEIGHT = 1.5
 # The x axis ends this many typical widths from the typical centre, and after the outermost ridge.
 REACH = 3
 # No bin is narrower than the panel over this.
 FINEST = 120
-# Characters that a layer's name has room for.
-LAYER_LABEL = 16
+# Characters that the name of an arm or a layer has room for.
+LABEL = 16
 IDENTITY = ["layer", "number", "condition", "norm", "run", "seed", "unit", "step", "mean"]
 MEAN = {"color": style.INK, "linewidth": 1.1}
 NOTE = {"ha": "center", "va": "bottom", "color": style.QUIET}
@@ -50,19 +51,15 @@ def data(activations):
 def draw(activations):
     """The distribution of one unit's inputs to the non-linearity as it changes over the run.
 
-    Args:
-        activations: Records of kind "activations", as from `load_runs`.
-
-    Returns:
-        A matplotlib Figure: for every layer (`numbering.of_activations`) a panel per arm, of the
-        first unit that has been drawn, in the run of the lowest seed. In a panel the densities at
-        up to ten captures, the first on top; the x axis is that of the layer.
+    For every layer (`numbering.of_activations`) a panel per arm, of the first unit of the run with
+    the lowest seed. In a panel the densities at up to ten captures, the first on top; the x axis is
+    that of the layer.
     """
     title = "Inputs of the non-linearity over the run"
     if not np.isfinite(activations["mean"]).any():
         return canvas.message(title, "No finite activation has been recorded.")
     table = data(activations)
-    rows = panels.wrapped(_panels(table))
+    rows = panels.wrapped(_panels(table), MOST_COLUMNS)
     seeds = ", ".join(f"{seed:g}" for seed in sorted(table["seed"].unique()))
     footer = [
         "Densities of one unit's inputs over the batch,",
@@ -83,7 +80,7 @@ def draw(activations):
             steps = sorted(shown["step"].unique())
             axes.set_xlim(alike["left"].min(), alike["right"].max())
             _ridges(axes, shown[shown["norm"] == norm], steps)
-            page.name(axes, f"{style.label(norm, style.NARROW_LABEL)}, {condition}")
+            page.name(axes, f"{style.label(norm, LABEL)}, {condition}")
             axes.set_yticklabels([] if steps == before else [f"{step:g}" for step in steps])
             if before is None:
                 axes.set_ylabel(_label(alike))
@@ -106,7 +103,7 @@ def _panels(table):
 
 
 def _label(alike):
-    name = style.literal(style.shorten(str(alike["layer"].iloc[0]), LAYER_LABEL))
+    name = style.literal(style.shorten(str(alike["layer"].iloc[0]), LABEL))
     units = ", ".join(f"{unit:g}" for unit in sorted(alike["unit"].unique()))
     return f"{name} (layer {alike['number'].iloc[0]})\nunit {units}, step"
 

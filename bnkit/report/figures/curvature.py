@@ -2,39 +2,8 @@
 
 import numpy as np
 
-from bnkit.report.drawing import panels, scales, tables
+from bnkit.report.drawing import grids, scales, tables
 from bnkit.report.figures.entry import Entry
-from bnkit.report.statistics import arms
-
-QUANTITIES = (
-    tables.Quantity("top_eigenvalue", r"top eigenvalue $\lambda_1$"),
-    tables.Quantity("sharpness", "batch sharpness"),
-)
-
-
-def data(curvature):
-    """What `draw` draws: `quantity`, and the columns of `arms.curves`."""
-    return tables.curves(arms.with_condition(curvature), QUANTITIES)
-
-
-def draw(curvature):
-    r"""Largest eigenvalue of the Hessian and batch sharpness `g'Hg / ||g||^2` against the step.
-
-    Args:
-        curvature: Records of kind "curvature", as from `load_runs`.
-
-    Returns:
-        A matplotlib Figure: a row per condition. Axes are logarithmic; where there are values of
-        both signs, as early in training, to both sides of 0.
-    """
-    frame = arms.with_condition(curvature)
-    footer = [
-        r"$H = \nabla^2 L(\theta)$ and $g = \nabla L(\theta)$ on the batch of the step;",
-        r"batch sharpness: $g^\top H g \,/\, \|g\|_2^2$.",
-        *residual(curvature),
-    ]
-    rows = panels.by_row(QUANTITIES, panels.of_conditions(frame))
-    return panels.draw("Curvature of the loss", data(curvature), rows, footer, frame=frame)
 
 
 def residual(curvature):
@@ -52,11 +21,23 @@ def residual(curvature):
     ]
 
 
+FIGURE = grids.OverSteps(
+    "Curvature of the loss",
+    (
+        tables.Quantity("top_eigenvalue", r"top eigenvalue $\lambda_1$"),
+        tables.Quantity("sharpness", "batch sharpness"),
+    ),
+    lambda curvature: [
+        r"$H = \nabla^2 L(\theta)$ and $g = \nabla L(\theta)$ on the batch of the step;",
+        r"batch sharpness: $g^\top H g \,/\, \|g\|_2^2$.",
+        *residual(curvature),
+    ],
+)
 ENTRY = Entry(
     "curvature",
     "Curvature",
-    draw,
-    data,
+    FIGURE.draw,
+    FIGURE.data,
     {"curvature": "top_eigenvalue"},
     "Left the largest eigenvalue λ₁ of the Hessian H = ∇²L(θ), by Lanczos' method; right the "
     "curvature along the gradient, gᵀHg / ‖g‖², which λ₁ bounds. Both on the batch of the "

@@ -28,13 +28,8 @@ def data(landscape):
 def draw(landscape):
     r"""`||grad L(theta - s g) - g||` and `L(theta - s g)` against s, at three probed steps.
 
-    Args:
-        landscape: Records of kind "landscape", as from `load_runs`.
-
-    Returns:
-        A matplotlib Figure: for every condition a row of panels for each quantity, and a column for
-        the first, a middle and the last probed step; both axes logarithmic. A dashed line is at
-        `s = lr`, where the grid includes it.
+    For every condition a row of panels for each quantity, and a column for the first, a middle and
+    the last probed step. A dashed line is at `s = lr`, where the grid includes it.
     """
     table = data(landscape)
     low, high = landscape["step_size"].min(), landscape["step_size"].max()

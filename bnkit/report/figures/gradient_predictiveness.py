@@ -2,7 +2,7 @@
 
 import functools
 
-from bnkit.report.drawing import directions, lines, panels, tables
+from bnkit.report.drawing import directions, tables
 from bnkit.report.figures.entry import Entry
 from bnkit.report.statistics import arms
 
@@ -15,31 +15,15 @@ def data(landscape):
 
 
 def draw(landscape, direction=directions.GRADIENT):
-    r"""Range of `||grad L(theta - s g) - g||` over s, at every probed step.
-
-    Args:
-        landscape: As for `loss_band.draw`.
-        direction: As for `loss_band.draw`.
-
-    Returns:
-        A matplotlib Figure: filled from the smallest to the largest distance, on a logarithmic
-        axis.
-    """
-    table = data(landscape)
+    """Range of `||grad L(theta - s g) - g||` over s, at every probed step, as for `loss_band`."""
     along = "itself" if direction == directions.GRADIENT else direction.words
-    footer = [
-        "Area: smallest to largest",
-        f"${direction.change}$;",
-        *direction.footer(landscape),
-        *directions.means(table),
-    ]
-    return panels.draw(
+    return directions.draw_bands(
         f"Change of the gradient along {along}",
-        table,
-        panels.of_arms(DISTANCE, table),
-        footer,
-        lines.bands(),
-        frame=arms.with_condition(landscape),
+        landscape,
+        data(landscape),
+        DISTANCE,
+        ["Area: smallest to largest", f"${direction.change}$;"],
+        direction,
     )
 
 

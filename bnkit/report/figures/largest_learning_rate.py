@@ -51,12 +51,8 @@ def data(train):
 def draw(train):
     """Final training accuracy against the learning rate; of a regression the final loss.
 
-    Args:
-        train: Records of kind "train", as from `load_runs`. Runs that have not ended are left out.
-
-    Returns:
-        A matplotlib Figure: a panel per condition with a line per normalisation and a dot per run,
-        or a cross where it diverged. Guessing is dashed.
+    A panel per condition with a line per normalisation and a dot per run, or a cross where it
+    diverged; guessing is dashed. Runs that have not ended are left out.
     """
     table = data(train)
     found = table[["condition", "quantity"]].drop_duplicates().sort_values("condition")

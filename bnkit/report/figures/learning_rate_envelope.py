@@ -38,12 +38,8 @@ def draw(train):
     It is not the landscape along the gradient: that is around the weights of one run
     (`loss_band`), and every edge of this range at the weights of another.
 
-    Args:
-        train: Records of kind "train", as from `load_runs`.
-
-    Returns:
-        A matplotlib Figure; the y axis is logarithmic. From the end of a run that diverged on an
-        area has no upper end. It ends with the first of the other runs that does.
+    From the end of a run that diverged on an area has no upper end. It ends with the first of the
+    other runs that does.
     """
     table = data(train)
     return panels.draw(

@@ -2,7 +2,7 @@
 
 import functools
 
-from bnkit.report.drawing import directions, lines, panels, tables
+from bnkit.report.drawing import directions, tables
 from bnkit.report.figures.entry import Entry
 from bnkit.report.statistics import arms
 
@@ -17,29 +17,20 @@ def data(landscape):
 def draw(landscape, direction=directions.GRADIENT):
     r"""Range of the loss along a direction, `L(theta - s g)` over s, at every probed step.
 
-    Args:
-        landscape: Records of kind "landscape", as from `load_runs`, or of kind "random_landscape":
-            then the range is over s and over the directions of a step.
-        direction: What `landscape` was measured along.
-
-    Returns:
-        A matplotlib Figure: filled from the smallest to the largest loss, with a line at
-        `L(theta)`; the y axis is logarithmic.
+    Along random directions the range is over s and the directions of a step. The line is at
+    `L(theta)`; the y axis is logarithmic.
     """
-    table = data(landscape)
-    footer = [
-        rf"Area: smallest to largest $L(\theta - s\,{direction.symbol})$,",
-        r"line: $L(\theta)$;",
-        *direction.footer(landscape),
-        *directions.means(table),
-    ]
-    return panels.draw(
+    return directions.draw_bands(
         f"Range of the loss along {direction.words}",
-        table,
-        panels.of_arms(LOSS, table),
-        footer,
-        lines.bands("loss"),
-        frame=arms.with_condition(landscape),
+        landscape,
+        data(landscape),
+        LOSS,
+        [
+            rf"Area: smallest to largest $L(\theta - s\,{direction.symbol})$,",
+            r"line: $L(\theta)$;",
+        ],
+        direction,
+        middle="loss",
     )
 
 

@@ -26,12 +26,8 @@ def data(signal):
 def draw(signal):
     """Average squared channel mean and variance, and ranks, over the depth of the network.
 
-    Args:
-        signal: Records of kind "signal_propagation", as from `load_runs`.
-
-    Returns:
-        A matplotlib Figure: for every condition a row for the first and for the last capture that
-        all its runs have, with a panel for each quantity; the moments on logarithmic axes.
+    For every condition a row for the first and for the last capture that all its runs have, with a
+    panel for each quantity.
     """
     table = data(signal)
     footer = [

@@ -23,7 +23,7 @@ def data(landscape, direction=directions.GRADIENT):
     conditions = arms.with_condition(landscape)
     values = arms.largest_smoothness(conditions)
     table = arms.curves(values, "smoothness", log=_scale(values["smoothness"]) == "log")
-    if not direction.has_plateau:
+    if direction.definition:
         return table
     plain = pd.Series(True, index=conditions.index)
     for setting, value in (("optimizer", "sgd"), ("momentum", 0.0)):
@@ -41,12 +41,7 @@ def data(landscape, direction=directions.GRADIENT):
 def draw(landscape, direction=directions.GRADIENT):
     r"""Effective beta-smoothness; along the gradient with the plateau `2 / lr` as a dashed line.
 
-    Args:
-        landscape: As for `loss_band.draw`.
-        direction: As for `loss_band.draw`.
-
-    Returns:
-        A matplotlib Figure; the y axis is logarithmic where values span a factor of ten or more.
+    The y axis is logarithmic where values span a factor of ten or more.
     """
     table = data(landscape, direction)
     is_plateau = table["series"] == PLATEAU
@@ -69,7 +64,7 @@ def draw(landscape, direction=directions.GRADIENT):
         table,
         panels.of_arms(quantity, measured),
         footer,
-        frame=arms.with_condition(landscape),
+        records=arms.with_condition(landscape),
     )
 
 

@@ -55,14 +55,8 @@ def data(landscape, train):
 def draw(landscape, train):
     """Peak effective smoothness of every normalisation and learning rate, over the plateau 2/lr.
 
-    Args:
-        landscape: Records of kind "landscape", as from `load_runs`.
-        train: Those of kind "train", which tell what trained. Runs that have not ended are left
-            out.
-
-    Returns:
-        A matplotlib Figure: a map per condition with the number in every cell. One without a run
-        that trained is hatched, or has a cross where one diverged.
+    A map per condition with the number in every cell. One without a run that trained is hatched,
+    or has a cross where one diverged. Runs that have not ended are left out.
     """
     title = r"Peak $\beta$-smoothness relative to 2/lr"
     table = data(landscape, train)

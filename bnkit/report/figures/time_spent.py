@@ -17,14 +17,7 @@ def data(seconds):
 
 @style.context()
 def draw(seconds):
-    """Seconds of every run by part, as stacked bars with the total at the end.
-
-    Args:
-        seconds: As from `frames.seconds_frame`.
-
-    Returns:
-        A matplotlib Figure.
-    """
+    """Seconds of every run by part, as stacked bars with the total at the end."""
     title = "Time spent, by part of the run"
     if not len(seconds):
         return canvas.message(title, "No run has recorded its times.")

@@ -42,8 +42,8 @@ def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
     # The written data are those that the figure is drawn from.
     loaded = frames.frame(read_runs(path), "landscape")
     for name, data in (
-        ("loss_band", figures.landscape.loss_band_data),
-        ("smoothness", figures.landscape.smoothness_data),
+        ("loss_band", figures.loss_band.ENTRY.data),
+        ("smoothness", figures.smoothness.ENTRY.data),
     ):
         drawn = pandas.read_csv(io.StringIO(data(loaded).to_csv(index=False)))
         saved = pandas.read_csv(made.parent / "figures" / f"{name}.csv")

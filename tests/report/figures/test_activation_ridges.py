@@ -1,17 +1,19 @@
-"""Ridges and drift of activations: what is drawn is what the histograms and moments say."""
+"""Ridges of activations: what is drawn is what the histograms and moments say."""
 
 import math
 
-import numpy
-import pandas
+import numpy as np
+import pandas as pd
 import pytest
+from artists import message
 
-from bnkit.report import ReportError, figures, frames
+from bnkit.report import frames
 from bnkit.report.drawing import style
-from bnkit.report.figures import distributions
+from bnkit.report.figures import activation_ridges
 
 LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 EDGES = tuple(float(edge) for edge in range(-4, 5))
+LAYERS = [f"conv{number}" for number in range(1, 12)]
 LEFT_HALF, CENTRE = (0, 0, 2, 6, 0, 0, 0, 0), (0, 0, 0, 5, 5, 0, 0, 0)
 
 
@@ -27,8 +29,6 @@ def _row(step, mean=0.0, histogram=CENTRE, norm="bn", seed=0, layer="conv1", uni
         "unit": float(unit),
         "mean": mean,
         "variance": 1.0,
-        "mean_change": math.nan,
-        "variance_change": math.nan,
         "quantiles": (-4.0, -3.0, 0.0, 0.0, 0.0, 3.0, 4.0),
         "quantile_levels": LEVELS,
         "histogram": histogram,
@@ -38,7 +38,7 @@ def _row(step, mean=0.0, histogram=CENTRE, norm="bn", seed=0, layer="conv1", uni
 
 
 def _frame(*rows):
-    return pandas.DataFrame(list(rows))
+    return pd.DataFrame(list(rows))
 
 
 def _curves(axes, colour):
@@ -54,7 +54,7 @@ def _ticks(axes):
 
 
 def test_density_is_the_share_of_values_over_the_width_of_the_bin():
-    data = distributions.activation_ridges_data(_frame(_row(0, histogram=LEFT_HALF)))
+    data = activation_ridges.ENTRY.data(_frame(_row(0, histogram=LEFT_HALF)))
     # No joining: the middle half has no width. 8 values, bins of width 1.
     assert data["density"].tolist() == [0, 0, 0.25, 0.75, 0, 0, 0, 0]
     assert data["height"].tolist() == pytest.approx([0, 0, 1 / 3, 1, 0, 0, 0, 0])
@@ -63,43 +63,43 @@ def test_density_is_the_share_of_values_over_the_width_of_the_bin():
 
 
 def test_narrow_bins_are_joined_as_far_as_the_values_suffice():
-    counts = numpy.array([1, 2, 3, 4, 5, 6, 7, 8])
+    counts = np.array([1, 2, 3, 4, 5, 6, 7, 8])
     row = _row(0, histogram=tuple(counts), quantiles=(-4.0, -3.0, -2.0, 0.0, 1.5, 3.0, 4.0))
     # 2 * 3.5 / 36^(1/3) = 2.12: three bins of width 1 each, and what remains goes to the last.
-    data = distributions.activation_ridges_data(_frame(row))
+    data = activation_ridges.ENTRY.data(_frame(row))
     assert data[["left", "right"]].to_numpy().tolist() == [[-4, -1], [-1, 4]]
-    numpy.testing.assert_allclose(data["density"], [6 / 36 / 3, 30 / 36 / 5])
+    np.testing.assert_allclose(data["density"], [6 / 36 / 3, 30 / 36 / 5])
 
 
 def test_joining_keeps_every_value_on_the_grid_of_the_probe():
-    values = numpy.random.default_rng(0).normal(1.0, 2.0, 500)
-    edges = 0.5 * numpy.sinh(numpy.linspace(-15.2, 15.2, 153))
-    counts, _ = numpy.histogram(values, edges)
+    values = np.random.default_rng(0).normal(1.0, 2.0, 500)
+    edges = 0.5 * np.sinh(np.linspace(-15.2, 15.2, 153))
+    counts, _ = np.histogram(values, edges)
     row = _row(0, histogram=tuple(counts), edges=tuple(edges))
-    row["quantiles"] = tuple(numpy.quantile(values, LEVELS))
-    data = distributions.activation_ridges_data(_frame(row))
+    row["quantiles"] = tuple(np.quantile(values, LEVELS))
+    data = activation_ridges.ENTRY.data(_frame(row))
     shown = (values > data["left"].min()) & (values < data["right"].max())
     area = (data["density"] * (data["right"] - data["left"])).sum()
     # The bins at the ends are cut off at the panel's.
     assert shown.mean() > 0.98 and area == pytest.approx(shown.mean(), abs=0.02)
     inner = data.iloc[1:-1]
-    width = 2 * numpy.subtract(*numpy.quantile(values, (0.75, 0.25))) / 500 ** (1 / 3)
+    width = 2 * np.subtract(*np.quantile(values, (0.75, 0.25))) / 500 ** (1 / 3)
     assert (inner["right"] - inner["left"] >= width).all()
     for one in inner.itertuples():
-        inside = numpy.mean((values >= one.left) & (values < one.right))
+        inside = np.mean((values >= one.left) & (values < one.right))
         assert one.density == pytest.approx(inside / (one.right - one.left))
     assert (data["left"].iloc[1:].to_numpy() == data["right"].iloc[:-1].to_numpy()).all()
 
 
 def test_a_ridge_has_its_outline_its_mean_and_its_step():
     rows = [_row(0, -0.5, LEFT_HALF), _row(50, 0.5), _row(100, 99.0)]
-    (axes,) = figures.activation_ridges(_frame(*rows)).axes
+    (axes,) = activation_ridges.ENTRY.draw(_frame(*rows)).axes
     first, second, third = _curves(axes, style.colour("bn"))
-    middles = numpy.arange(-3.5, 4)
-    numpy.testing.assert_allclose(first[1:-1, 0], middles)
-    peak = distributions.HEIGHT
-    numpy.testing.assert_allclose(first[1:-1, 1], [0, 0, peak / 3, peak, 0, 0, 0, 0])
-    numpy.testing.assert_allclose(second[1:-1, 1], -1 + numpy.isin(middles, (-0.5, 0.5)) * peak)
+    middles = np.arange(-3.5, 4)
+    np.testing.assert_allclose(first[1:-1, 0], middles)
+    peak = activation_ridges.HEIGHT
+    np.testing.assert_allclose(first[1:-1, 1], [0, 0, peak / 3, peak, 0, 0, 0, 0])
+    np.testing.assert_allclose(second[1:-1, 1], -1 + np.isin(middles, (-0.5, 0.5)) * peak)
     assert third[0, 1] == -2
     assert list(axes.get_yticks()) == [0, -1, -2]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["0", "50", "100"]
@@ -112,7 +112,7 @@ def test_a_ridge_has_its_outline_its_mean_and_its_step():
 
 
 def test_later_ridges_are_darker_and_in_front():
-    (axes,) = figures.activation_ridges(_frame(*[_row(step) for step in (0, 10, 20)])).axes
+    (axes,) = activation_ridges.ENTRY.draw(_frame(*[_row(step) for step in (0, 10, 20)])).axes
     fills = sorted(axes.collections, key=lambda fill: -fill.get_paths()[0].vertices[:, 1].min())
     lightness = [fill.get_facecolor()[0, :3].sum() for fill in fills]
     assert len(fills) == 3 and lightness == sorted(lightness, reverse=True)
@@ -123,7 +123,7 @@ def test_later_ridges_are_darker_and_in_front():
 
 def test_the_first_unit_of_the_run_with_the_lowest_seed_is_shown():
     rows = [_row(0, seed=seed, unit=unit) for seed in (3, 1, 2) for unit in (5, 9)]
-    data = distributions.activation_ridges_data(_frame(*rows))
+    data = activation_ridges.ENTRY.data(_frame(*rows))
     assert set(data["seed"]) == {1} and set(data["unit"]) == {5} and len(data) == 8
 
 
@@ -136,7 +136,7 @@ def test_the_first_unit_of_the_run_with_the_lowest_seed_is_shown():
     ],
 )
 def test_captures_are_spread_over_the_run(steps, expected):
-    data = distributions.activation_ridges_data(_frame(*[_row(step) for step in steps]))
+    data = activation_ridges.ENTRY.data(_frame(*[_row(step) for step in steps]))
     assert sorted(set(data["step"])) == expected
 
 
@@ -146,37 +146,39 @@ def test_all_arms_of_a_layer_have_the_same_axis_and_an_outlier_does_not_set_it()
         _row(step, norm=norm, layer=layer, edges=far)
         for norm in ("none", "bn")
         for step in (0, 10, 20)
-        for layer in ("conv1", "conv2")
+        for layer in LAYERS
     ]
-    for row in rows[1::2]:
-        row["quantiles"] = tuple(10 * one for one in row["quantiles"])
-    # Of conv1 one capture is a million times as wide, and one has no quantiles.
-    rows[0]["quantiles"] = tuple(1e6 * one for one in rows[0]["quantiles"])
-    rows[2]["quantiles"] = (math.nan,) * len(LEVELS)
-    figure = figures.activation_ridges(_frame(*rows), ["conv1", "conv2"])
+    for row in rows:
+        if row["layer"] == LAYERS[9]:
+            row["quantiles"] = tuple(10 * one for one in row["quantiles"])
+    # Of the third layer one capture is a million times as wide, and one has no quantiles.
+    third = [row for row in rows if row["layer"] == LAYERS[2]]
+    third[0]["quantiles"] = tuple(1e6 * one for one in third[0]["quantiles"])
+    third[1]["quantiles"] = (math.nan,) * len(LEVELS)
+    figure = activation_ridges.ENTRY.draw(_frame(*rows))
     limits = [axes.get_xlim() for axes in figure.axes]
     # Three typical widths, 8, from the centre; and to the outermost quantiles. 12 % more of each.
-    numpy.testing.assert_allclose(limits[:2], [[-29.76, 29.76]] * 2)
-    numpy.testing.assert_allclose(limits[2:], [[-49.6, 49.6]] * 2)
+    np.testing.assert_allclose(limits[:2], [[-29.76, 29.76]] * 2)
+    np.testing.assert_allclose(limits[2:], [[-49.6, 49.6]] * 2)
 
 
-def test_a_capture_without_a_number_is_named_and_an_early_end_leaves_room():
+def test_a_capture_of_nan_is_named_and_an_early_end_leaves_room():
     empty = (0,) * 8
     rows = [_row(0), _row(10), _row(20), _row(0, norm="l1"), _row(10, math.nan, empty, "l1")]
-    bn, l1 = figures.activation_ridges(_frame(*rows)).axes
-    assert [text.get_text() for text in l1.texts] == ["no number"] and not bn.texts
+    bn, l1 = activation_ridges.ENTRY.draw(_frame(*rows)).axes
+    assert [text.get_text() for text in l1.texts] == ["NaN"] and not bn.texts
     assert l1.texts[0].get_position()[1] == -1 and len(l1.collections) == 1
     assert list(l1.get_yticks()) == [0, -1, -2] and l1.get_ylim() == bn.get_ylim()
     # The steps are those of the panel before.
     assert [tick.get_text() for tick in l1.get_yticklabels()] == [""] * 3
-    data = distributions.activation_ridges_data(_frame(*rows))
+    data = activation_ridges.ENTRY.data(_frame(*rows))
     assert data.query("norm == 'l1' and step == 10")["density"].isna().tolist() == [True]
 
 
 def test_many_arms_take_several_rows_of_panels():
     norms = ("none", "bn", "l1", "l2", "linf")
     rows = [_row(0, norm=norm, layer=layer) for norm in norms for layer in "abcdefgh"]
-    grid = numpy.reshape(figures.activation_ridges(_frame(*rows)).axes, (4, 3))
+    grid = np.reshape(activation_ridges.ENTRY.draw(_frame(*rows)).axes, (4, 3))
     titles = [[axes.get_title(loc="left") for axes in row if axes.has_data()] for row in grid]
     assert titles[:2] == [
         ["none, lr 0.1", "BN, lr 0.1", "$L_1$, lr 0.1"],
@@ -197,7 +199,7 @@ def test_many_arms_take_several_rows_of_panels():
 )
 def test_the_layers_of_the_paper_are_shown(count, expected):
     rows = [_row(0, layer=f"layer{number}") for number in range(1, count + 1)]
-    data = distributions.activation_ridges_data(_frame(*rows))
+    data = activation_ridges.ENTRY.data(_frame(*rows))
     assert sorted(set(data["number"])) == expected
     assert sorted(set(data["layer"])) == sorted(f"layer{number}" for number in expected)
 
@@ -205,70 +207,21 @@ def test_the_layers_of_the_paper_are_shown(count, expected):
 def test_of_a_deep_network_layers_9_and_13_are_shown_and_of_each_network_its_own():
     deep = [_row(0, layer=f"dense{number}") for number in range(1, 26)]
     flat = [_row(0, layer=f"conv{number}", seed=1, lr=0.5) for number in range(1, 12)]
-    data = distributions.activation_ridges_data(_frame(*deep, *flat))
+    data = activation_ridges.ENTRY.data(_frame(*deep, *flat))
     assert set(data["layer"]) == {"dense9", "dense13", "conv3", "conv10"}
-    drift = distributions.activation_drift_data(_frame(*deep, *flat), ["conv2", "dense2"])
-    assert set(zip(drift["condition"], drift["layer"], strict=True)) == {
-        ("lr 0.1", "dense2"),
-        ("lr 0.5", "conv2"),
-    }
 
 
-@pytest.mark.parametrize("draw", [figures.activation_ridges, figures.activation_drift])
-def test_a_layer_that_was_not_measured_is_refused(draw):
-    rows = _frame(_row(0, mean_change=1.0))
-    with pytest.raises(ReportError, match=r"\['conv9'\] have not been measured; .*\['conv1'\]"):
-        draw(rows, layers=["conv9"])
-
-
-def test_drift_is_the_mean_size_of_the_changes_of_the_units():
-    changes = {0: (math.nan, math.nan), 10: (-3.0, 1.0), 20: (math.inf, 1.0), 30: (math.nan, 1.0)}
-    rows = [
-        _row(step, unit=unit, mean_change=change, variance_change=-10 * change)
-        for step, pair in changes.items()
-        for unit, change in enumerate(pair)
-    ]
-    data = distributions.activation_drift_data(_frame(*rows))
-    values = data.pivot(index="step", columns="moment", values="value")
-    # At step 0 there is nothing before; one unit that is no number makes the layer none.
-    numpy.testing.assert_allclose(values["mean"], [math.nan, 2.0, math.inf, math.nan])
-    numpy.testing.assert_allclose(values["variance"], [math.nan, 20.0, math.inf, math.nan])
-    mean, variance = figures.activation_drift(_frame(*rows)).axes
-    for axes, value in ((mean, 2.0), (variance, 20.0)):
-        assert axes.get_yscale() == "log" and axes.get_xlim()[0] == 0
-        (line,) = [one for one in axes.get_lines() if one.get_marker() != "^"]
-        assert line.get_xydata().tolist() == [[10.0, pytest.approx(value)]]
-        (arrow,) = [one for one in axes.get_lines() if one.get_marker() == "^"]
-        assert list(arrow.get_xdata()) == [20.0]
-
-
-def test_drift_is_averaged_over_seeds_on_the_logarithmic_axis():
-    rows = [
-        _row(10, seed=seed, mean_change=change, variance_change=1.0)
-        for seed, change in enumerate((1.0, -100.0))
-    ]
-    data = distributions.activation_drift_data(_frame(*rows)).query("moment == 'mean'")
-    assert data.query("series == 'run'")["value"].tolist() == [1.0, 100.0]
-    (mean,) = data.query("series == 'mean'")["value"]
-    assert mean == pytest.approx(10.0)
-
-
-def test_without_a_change_there_is_no_drift_to_draw():
-    for draw in (figures.activation_drift, figures.activation_ridges):
-        texts = draw(_frame(_row(0)).iloc[:0]).axes[0].texts
-        assert texts[0].get_text().startswith("No finite")
-    assert (
-        "No finite change" in figures.activation_drift(_frame(_row(0))).axes[0].texts[0].get_text()
-    )
+def test_without_a_value_there_is_nothing_to_draw():
+    assert message(activation_ridges.ENTRY.draw(_frame(_row(0)).iloc[:0])).startswith("No finite")
 
 
 def test_records_on_disk_are_drawn(runs):
     for norm in ("none", "bn"):
         runs(norm=norm, lr=0.1, steps=100, kinds=("activations",))
     table = frames.load_runs(runs.root, "activations")
-    data = distributions.activation_ridges_data(table)
+    data = activation_ridges.ENTRY.data(table)
     assert set(data["layer"]) == {"conv3", "dense10"} and set(data["norm"]) == {"none", "bn"}
-    figure = figures.activation_ridges(table)
+    figure = activation_ridges.ENTRY.draw(table)
     assert [axes.get_ylabel() for axes in figure.axes[::2]] == [
         "conv3 (layer 3)\nunit 3, step",
         "dense10 (layer 10)\nunit 3, step",
