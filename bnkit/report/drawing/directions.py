@@ -8,7 +8,7 @@ from bnkit.report.statistics import arms
 # Ends of the captions of figures along random directions.
 OF_A_STEP = (
     "and over the directions d of a step. d is Gaussian, scaled to the norm of the gradient, so "
-    "that s means the same distance as along the gradient."
+    "that s is the same distance as along the gradient."
 )
 NOT_SHOWN = "The paper says that random directions behave as the gradient does."
 

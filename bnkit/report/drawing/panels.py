@@ -1,6 +1,6 @@
-"""Grids of panels: rows and columns of quantities, conditions, layers and steps, all drawn alike.
+"""Grids of panels: rows and columns of quantities, conditions, layers and steps.
 
-A figure says which panels stand where (`by_row`, `by_column`, `of_arms`), and `draw` does the rest.
+A figure says where its panels stand (`by_row`, `by_column`, `of_arms`); `draw` does the rest.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ class Panel:
     title: str = ""
 
     def of(self, table):
-        """Its rows of `table`; a column that `table` does not have tells nothing apart."""
+        """Its rows of `table`, by those columns that `table` has."""
         for name, value in {**self.where, "quantity": self.quantity.column}.items():
             if name in table:
                 table = table[table[name] == value]
@@ -150,7 +150,9 @@ def draw(
     verticals=None,
     message="No finite value has been recorded.",
 ):
-    """The figure of `table`. Panels of a quantity have the same axes.
+    """The figure of `table`.
+
+    Panels of a quantity have the same axes; where a row is of one layer, those of its layer have.
 
     Args:
         title: Of the figure.
@@ -172,26 +174,25 @@ def draw(
     measured = table[table["norm"].notna()]
     if not np.isfinite(measured[list(mark.columns)].astype(float)).any(axis=None):
         return canvas.message(title, message)
-    width = max(map(len, rows))
-    rows = [[*row, *[None] * (width - len(row))] for row in rows]
+    rows = _padded(rows)
     shown = [panel for row in rows for panel in row]
     ends = [_ends(panel, records if x == "step" else None) for panel in shown]
-    handles = _handles(measured, shown, mark, any(map(len, ends)))
+    handles = _handles(measured, shown, mark, any(ends))
     # The more rows, the flatter they are.
     height = min(max(4.5 / len(rows), 1.2), 1.75)
+    width = len(rows[0])
     page = canvas.Canvas(title, len(rows), width, footer, handles, height, share_y=_shared(rows))
-    label, x_scale = X_AXES[x]
+    label, scale_x = X_AXES[x]
     most = DOTS_PER_INCH * page.figure.get_figwidth() / width
-    for axes, panel, crosses in zip(page.axes.flat, shown, ends, strict=True):
-        if panel:
+    layers = [_layer(row) for row in rows for _ in row]
+    for axes, panel, crosses, layer in zip(page.axes.flat, shown, ends, layers, strict=True):
+        if panel is not None:
             page.name(axes, panel.title)
             here = panel.of(measured)
             mark.draw(axes, here, x, here[x].nunique() <= most)
-            for cross in crosses:
-                lines.crosses(axes, *cross)
-            _dashed(axes, panel, table, verticals or {})
-            x_scale(axes, table[x])
-            _y_axis(axes, panel.quantity, table, mark.columns)
+            _mark_ends_and_levels(axes, panel, table, crosses, verticals or {})
+            scale_x(axes, table[x])
+            _y_axis(axes, panel.quantity, table, mark.columns, layer)
             _say_if_empty(axes, panel.quantity, here[list(mark.columns)])
     for line, row in zip(page.axes, rows, strict=True):
         _label(line, row)
@@ -199,8 +200,22 @@ def draw(
     return page.figure
 
 
+def _padded(rows):
+    """Rows of the same length, with None where there is no panel."""
+    width = max(map(len, rows))
+    return [[*row, *[None] * (width - len(row))] for row in rows]
+
+
+def _layer(row):
+    """The layer that all panels of a row are of, or None."""
+    layers = {panel.where.get("layer") for panel in row if panel}
+    return layers.pop() if len(layers) == 1 else None
+
+
 def _shared(rows):
-    """Which y axes are the same: all, those along a row, or those along a column."""
+    """Which y axes are the same: all, those along a row, those along a column, or none."""
+    if any(_layer(row) is not None for row in rows):
+        return False
     by_row = [{panel.quantity for panel in row if panel} for row in rows]
     if len(set.union(*by_row)) == 1:
         return True
@@ -220,24 +235,28 @@ def _ends(panel, records):
     ]
 
 
-def _dashed(axes, panel, table, verticals):
+def _mark_ends_and_levels(axes, panel, table, crosses, verticals):
+    for cross in crosses:
+        lines.crosses(axes, *cross)
     for level in panel.levels(table):
         axes.axhline(level, **canvas.DASHED)
     if panel.where["condition"] in verticals:
         axes.axvline(verticals[panel.where["condition"]], **canvas.DASHED)
 
 
-def _y_axis(axes, quantity, table, columns):
+def _y_axis(axes, quantity, table, columns, layer):
     if "quantity" in table:
         table = table[table["quantity"] == quantity.column]
-    measured = table.loc[table["norm"].notna(), columns[0]]
+    scale = quantity.scale_of(table.loc[table["norm"].notna(), columns[0]])
+    # A known range is the same for all layers.
+    if layer is not None and not quantity.includes:
+        table = table[table["layer"] == layer]
     values = table[list(columns)].to_numpy(dtype=float).ravel()
     if not np.isfinite(values).any():
         axes.set_yticks([])
         return
     level = [] if quantity.level is None else [quantity.level]
-    values = np.concatenate([values, quantity.includes, level])
-    Y_SCALES[quantity.scale_of(measured)](axes, values)
+    Y_SCALES[scale](axes, np.concatenate([values, quantity.includes, level]))
 
 
 def _say_if_empty(axes, quantity, values):

@@ -50,6 +50,6 @@ ENTRY = Entry(
     "By how much mean and variance over the batch (and height and width) of a non-linearity's "
     "inputs have changed since the capture before: absolute values, averaged over the randomly "
     "chosen units of the layer. Lower is a more stable distribution. Captures are of "
-    "different batches: part of every change is that of the sample.",
+    "different batches, so part of every change is chance.",
     "Fig 8 of the paper.",
 )

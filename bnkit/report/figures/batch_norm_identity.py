@@ -16,7 +16,7 @@ FIGURE = grids.OverDepth(
     ),
     lambda identity: [
         r"Difference of $\|\partial \hat L / \partial y\|_2^2$",
-        r"from what the theorem makes of $\partial L / \partial z$;",
+        r"from the theorem's value, computed from $\partial L / \partial z$;",
         "$y$, $z$: input and output of the layer.",
     ],
 )

@@ -58,6 +58,6 @@ ENTRY = Entry(
     {"landscape": "gradient_distance"},
     "‖∇L(θ - s g) - g‖₂ and L(θ - s g) against s at the first, a middle and the last probed "
     "step. Lower is smoother; a distance that grows in proportion to s, as on a quadratic, "
-    "rises by one decade in one decade of s. A triangle at the top is a value without bound.",
+    "rises by one decade in one decade of s. A triangle at the top is an infinite value.",
     "Fig 11 of the paper (of the deep linear network).",
 )

@@ -33,8 +33,8 @@ ENTRY = Entry(
     draw,
     data,
     {"landscape": "gradient_distance"},
-    "The area spans min and max over s of ‖∇L(θ - s g) - g‖₂: how far the gradient moves from "
-    "where it was when one goes along it. Low is predictive.",
+    "The area spans min and max over s of ‖∇L(θ - s g) - g‖₂: how much the gradient "
+    "changes along itself. A small change means that it predicts well.",
     "Fig 4b and 10 of the paper.",
 )
 RANDOM = Entry(

@@ -122,9 +122,8 @@ ENTRY = Entry(
     {"train": "loss"},
     f"Mean training accuracy over the last {training.LAST} steps of every run that has ended "
     "(of a regression its loss), against the learning rate: a dot is a run, the line the mean "
-    "over seeds (of losses the geometric one). Normalisations stand a little beside each "
-    "other. Dashed is guessing. A run that diverged counts as guessing, or with an infinite "
-    "loss.",
+    "over seeds (of losses the geometric one). Dots of different normalisations stand a little "
+    "apart. Dashed is guessing. A run that diverged counts as guessing, or with an infinite loss.",
     "Not shown in the paper, but for lr 0.1 and 0.5 in Fig 1. Bjorck et al. 2018 (1806.02375).",
     applies=lambda runs: learning_rates.are_compared(runs, **NEEDED),
 )

@@ -33,7 +33,7 @@ ENTRY = Entry(
     FIGURE.data,
     {"weights": "radial_share"},
     "⟨g, W⟩² / (‖g‖₂² ‖W‖₂²): the share of a layer's squared gradient g that points along its "
-    "weights W, and so only changes their length. It is 0, up to rounding and the ε of the "
-    "normalisation, for weights that one takes the scale out of.",
+    "weights W, and so only changes their length. It is 0, up to rounding and the "
+    "normalisation's ε, for weights whose scale a normalisation takes out.",
     "Not shown in the paper; scale invariance as in its Lemma 4.5.",
 )

@@ -90,7 +90,7 @@ RANDOM = Entry(
     functools.partial(draw, direction=directions.RANDOM),
     functools.partial(data, direction=directions.RANDOM),
     {"random_landscape": "smoothness"},
-    f"β = max of ‖∇L(θ - s d) - g‖₂ / (s ‖d‖₂) over s {directions.OF_A_STEP} Nothing drives it to "
-    f"2/lr, as gradient descent does β along the gradient. {directions.NOT_SHOWN}",
+    f"β = max of ‖∇L(θ - s d) - g‖₂ / (s ‖d‖₂) over s {directions.OF_A_STEP} Unlike β "
+    f"along the gradient, nothing drives it to 2/lr. {directions.NOT_SHOWN}",
     "Not shown in the paper.",
 )

@@ -171,8 +171,8 @@ ENTRY = Entry(
     f"Largest effective β-smoothness after the first {training.EARLY} steps, as β lr / 2, so "
     "that 1 is the plateau 2/lr at every learning rate; geometric mean over those seeds that "
     "trained. Hatched: no run trained, and a flat landscape says nothing then. Smoothing may "
-    "need a high learning rate: verdicts hold for the one that they were measured at. A white "
-    "cell has not been measured.",
+    "need a high learning rate: verdicts hold for the one they were measured at. A white cell has "
+    "not been measured.",
     "Not shown in the paper. Jastrzebski et al. 2020 (2002.09572).",
     applies=_applies,
 )

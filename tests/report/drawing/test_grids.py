@@ -36,6 +36,16 @@ def test_layers_have_rows_or_of_one_quantity_columns():
     assert [axes.get_ylabel() for axes in single.axes] == ["a", ""]
 
 
+def test_layers_in_rows_have_axes_of_their_own_and_side_by_side_the_same():
+    records = _records()
+    records.loc[records["layer"] == "l3", "a"] = 1e6
+    second, _, third, _ = grids.OverStepsOfLayers("Title", QUANTITIES, _footer).draw(records).axes
+    assert second.get_ylim()[1] < 2 and third.get_ylim()[0] > 1e5
+    second, third = grids.OverStepsOfLayers("Title", QUANTITIES[:1], _footer).draw(records).axes
+    assert second.get_ylim() == third.get_ylim()
+    assert second.get_ylim()[0] < 1 and third.get_ylim()[1] > 1e6
+
+
 def test_over_depth_has_the_first_and_the_last_step():
     figure = grids.OverDepth("Title", QUANTITIES, _footer).draw(_records())
     assert titles(figure.axes) == ["step 0, lr 0.1", "step 10, lr 0.1"]

@@ -31,7 +31,9 @@ def test_the_cosine_is_seen_from_0_to_1_and_below_where_it_is_negative():
     low, high = ics.ENTRY.draw(records).axes[1].get_ylim()
     assert -0.1 < low < 0 and 1 < high < 1.1
     records.loc[records["layer"] == "dense9", "cosine"] = -0.5
-    assert -0.6 < ics.ENTRY.draw(records).axes[1].get_ylim()[0] < -0.5
+    _, ninth, _, seventeenth = ics.ENTRY.draw(records).axes
+    assert -0.6 < ninth.get_ylim()[0] < -0.5
+    assert ninth.get_ylim() == seventeenth.get_ylim()
 
 
 def test_the_first_layer_has_no_place_on_a_logarithmic_axis():
