@@ -28,8 +28,10 @@ class Activations(ProbeCallback):
         self._seed = seed
 
     def measure(self, loss_fn, batch):
-        measured = probes.activations(self.model, batch, units=self._units, seed=self._seed)
-        self._measured = measured  # the names are known once this has been traced
+        measured = probes.activations(
+            self.model, batch, units=self._units, seed=self._seed, statistics=self.statistics
+        )
+        self._traced = measured  # the names are known once this has been traced
         return {
             "units": tensors(measured),
             "signal": tensors(measured.signal),
@@ -40,15 +42,15 @@ class Activations(ProbeCallback):
         earlier = [record for record in self.records if record["kind"] == self.kind]
         now = measured["units"]
         self.record(
-            layers=list(self._measured.layers),
-            units=list(self._measured.units),
+            layers=list(self._traced.layers),
+            units=list(self._traced.units),
             quantile_levels=list(QUANTILE_LEVELS),
             edges=EDGES.tolist(),
             **now,
             **_differences("change", now, earlier[-1:]),
             **_differences("drift", now, earlier[:1] or [now]),
         )
-        layers = list(self._measured.signal.layers)
+        layers = list(self._traced.signal.layers)
         self.record(kind="signal_propagation", layers=layers, **measured["signal"])
 
 

@@ -26,7 +26,9 @@ class BatchNormIdentity(ProbeCallback):
         return any(isinstance(part, norms) for part in parts(model))
 
     def measure(self, loss_fn, batch):
-        measured = probes.batch_norm_identity(self.model, loss_fn, batch)
+        measured = probes.batch_norm_identity(
+            self.model, loss_fn, batch, statistics=self.statistics
+        )
         self._layers = measured.layers
         return tensors(measured)
 

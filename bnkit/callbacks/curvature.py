@@ -30,7 +30,12 @@ class Curvature(ProbeCallback):
 
     def measure(self, loss_fn, batch):
         return probes.curvature(
-            self.model, loss_fn, batch, products=self._products, seed=(self._seed, 0)
+            self.model,
+            loss_fn,
+            batch,
+            products=self._products,
+            seed=(self._seed, 0),
+            statistics=self.statistics,
         )._asdict()
 
     def before_update(self, batch):

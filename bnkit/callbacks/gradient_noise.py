@@ -28,7 +28,9 @@ class GradientNoise(ProbeCallback):
         return self.trainer.batch(self._batches)
 
     def measure(self, loss_fn, batch):
-        return probes.gradient_noise(self.model, loss_fn, batch, parts=self._batches)._asdict()
+        return probes.gradient_noise(
+            self.model, loss_fn, batch, parts=self._batches, statistics=self.statistics
+        )._asdict()
 
     def before_update(self, batch):
         self.record(batches=self._batches, **self.take(batch))

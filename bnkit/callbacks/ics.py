@@ -19,6 +19,12 @@ class InternalCovariateShift(AcrossUpdate):
 
     def measure(self, loss_fn, batch, weights, state, next_weights):
         measured = probes.internal_covariate_shift(
-            self.model, loss_fn, batch, next_weights, weights=weights, state=state
+            self.model,
+            loss_fn,
+            batch,
+            next_weights,
+            weights=weights,
+            state=state,
+            statistics=self.statistics,
         )
         return tensors(measured)

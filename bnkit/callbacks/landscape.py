@@ -28,7 +28,9 @@ class Landscape(ProbeCallback):
         return cls(settings.step_sizes, **options)
 
     def measure(self, loss_fn, batch):
-        return probes.landscape(self.model, loss_fn, batch, self.step_sizes)._asdict()
+        return probes.landscape(
+            self.model, loss_fn, batch, self.step_sizes, statistics=self.statistics
+        )._asdict()
 
     def before_update(self, batch):
         self.record(step_sizes=self.step_sizes, **self.take(batch))

@@ -10,6 +10,9 @@ from bnkit.probes import CompiledLoss
 from bnkit.probes.objective import check_statistics
 from bnkit.schedules import Every
 
+# What a record says of how it was measured, see `ProbeCallback`.
+MEASURED_HOW = ("statistics", "added_losses")
+
 
 class ProbeCallback(Callback):
     """A probe that is taken on a schedule, before or after the update of a step.
@@ -55,7 +58,7 @@ class ProbeCallback(Callback):
     @property
     def kinds(self):
         """Names of all kinds of records that it writes, the probe's own first."""
-        return tuple(kind.name for kind in kinds.of_probe(self.kind))
+        return tuple(kind.name for kind in kinds.of_probe(self.kind)) or (self.kind,)
 
     def __init__(
         self,
@@ -179,12 +182,14 @@ class ProbeCallback(Callback):
     def on_train_batch_begin(self, batch, logs=None):
         in_fit = self.trainer is None
         step = self._steps.at_batch_begin(self.model) if in_fit else self.trainer.step
-        # A loss-scaled optimizer may have left out the update of this very step.
+        if in_fit and not self._is_begun:
+            self._take_over()
         is_due = self.when.next(step) == step != self._recorded
         self._step = step if is_due else None
         if is_due:
             if self._fixed_batch is None:
                 self._batch = self.step_batch()
+            self._measured = []
             self.before_update(self._batch)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -192,6 +197,10 @@ class ProbeCallback(Callback):
         made = self._steps.at_batch_end(self.model) if in_fit else self.trainer.step
         if self._step is not None and made > self._step:
             self.after_update(self._batch)
+            self._keep()
+
+    def on_train_end(self, logs=None):
+        self._keep()
 
     # What the probes are made of.
 
@@ -214,15 +223,33 @@ class ProbeCallback(Callback):
         return tf.nest.map_structure(lambda value: value.numpy().tolist(), measured)
 
     def record(self, **values):
-        """Keeps and writes one record of this step, and says what of the model was measured."""
-        how = {"statistics": self.statistics, "added_losses": self.added_losses}
-        record = {"step": self._step, "kind": self.kind, **values, **how}
-        self._recorded = self._step
-        self.records.append(record)
-        self._write(record)
+        """One record of this step, with what it says of how it was measured.
+
+        It is kept and written once the step has made its update. A loss-scaled optimizer may leave
+        that out, where the scaled gradient overflows as that of the probe may have: the next batch
+        is then the same step again, with a smaller scale.
+        """
+        how = {name: getattr(self, name) for name in MEASURED_HOW}
+        self._measured.append({"step": self._step, "kind": self.kind, **values, **how})
+
+    def _keep(self):
+        for record in self._measured:
+            self._recorded = record["step"]
+            self.records.append(record)
+            self._write(record)
+        self._measured = []
+
+    def _take_over(self):
+        """What the run that the records go to had measured before, see `RunDirectory.earlier`."""
+        self._is_begun = True
+        earlier = getattr(getattr(self._write, "__self__", None), "earlier", None)
+        if earlier and not self.records:
+            self.restore(earlier(self.kinds))
 
     def _begin_afresh(self):
         self.records = []
+        self._measured = []
+        self._is_begun = False
         self._steps = Steps()
         self._step = self._recorded = None
         self._first_learning_rate = None

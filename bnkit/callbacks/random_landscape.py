@@ -38,7 +38,13 @@ class RandomLandscape(ProbeCallback):
 
     def measure(self, loss_fn, batch, seed):
         return probes.landscape(
-            self.model, loss_fn, batch, self.step_sizes, "random", seed=seed
+            self.model,
+            loss_fn,
+            batch,
+            self.step_sizes,
+            "random",
+            seed=seed,
+            statistics=self.statistics,
         )._asdict()
 
     def example(self):

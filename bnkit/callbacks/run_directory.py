@@ -5,10 +5,10 @@ import pathlib
 import re
 import weakref
 
-import keras
-
 from bnkit import store
 from bnkit.callbacks.base import Callback
+from bnkit.callbacks.probe import MEASURED_HOW
+from bnkit.callbacks.steps import Steps, learning_rate, unwrapped, updates
 from bnkit.callbacks.tensorboard import TensorBoard
 
 # The callback that holds each run directory: an interrupted `model.fit` does not release it.
@@ -26,40 +26,59 @@ class RunDirectory(Callback):
 
     The loss and accuracy of every epoch, which Keras averages over its steps, are recorded at the
     epoch's last step, those of the validation data at the step after it. Accuracy is the first
-    metric whose name ends in "accuracy" or "acc". A second `model.fit` with the same object adds to
-    the first.
+    metric whose name ends in "accuracy" or "acc". A second `model.fit` adds to the first.
+
+    A model whose optimizer has made updates already, such as one that Keras's `BackupAndRestore`
+    has brought back after a crash, goes on with the run that is on disk: what was measured before
+    its step stays, and the probes that write here go on from it. A fresh model where a run has been
+    measured is refused at its first batch.
 
     Args:
-        path: `RUNS/STUDY/RUN`; what an earlier object left there is replaced.
+        path: `RUNS/STUDY/RUN`.
         norm: What figures call the arm of the comparison; the name of the run by default.
         seed: Tells runs of one arm apart, and pairs runs of different arms.
         classes: Number of classes, from which verdicts and warnings know the accuracy of guessing.
+        overwrite: Whether a fresh model may replace a run that has been measured.
 
     Raises:
-        ValueError: At the start of `model.fit` with several steps per execution: they would count
-            as one.
+        ValueError: At the start of `model.fit` with several steps per execution, which would count
+            as one; at the first batch, for a fresh model where a run has been measured, or a
+            trained one where another model has; and for records of one kind that were not measured
+            alike.
     """
 
-    def __init__(self, path, *, norm=None, seed=0, classes=None):
+    def __init__(self, path, *, norm=None, seed=0, classes=None, overwrite=False):
         super().__init__()
         self._path = pathlib.Path(path).resolve()
         self._norm = norm or self._path.name
         self._seed = seed
         self._classes = classes
+        self._overwrite = overwrite
         self._directory = None
-        self._is_begun = False
-        self._last_loss = 0.0
-        self._steps = 0
+        self._begin_afresh()
 
     def write(self, record):
         """Writes one record, a dict with `step` and `kind`."""
-        if self._directory is None:
+        self._begin()
+        how = {name: record[name] for name in MEASURED_HOW if name in record}
+        known = self._measured_how.setdefault(record["kind"], how)
+        if how != known:
             raise ValueError(
-                "`RunDirectory` must be among the callbacks of `model.fit`. Received: a record of "
-                f"kind {record['kind']!r} before it was called"
+                f"Records of kind {record['kind']!r} in one run must be measured alike, with "
+                f"{known}. Received: {how}"
             )
         self._directory.append(record)
         self._board.write(record)
+
+    def earlier(self, kinds):
+        """Records of some kinds that the run had on disk when this object went on with it."""
+        self._begin()
+        return [record for record in self._earlier if record["kind"] in kinds]
+
+    def set_model(self, model):
+        if self.model is not None and model is not self.model:
+            self._begin_afresh()
+        super().set_model(model)
 
     def on_train_begin(self, logs=None):
         steps = self.model.steps_per_execution
@@ -72,53 +91,120 @@ class RunDirectory(Callback):
             _OPEN[self._path].close()
         self._directory = store.RunDir(self._path)
         _OPEN[self._path] = self
-        description = self._description()
-        if not self._is_begun:
-            self._directory.start(description)
-        self._board = TensorBoard(self._directory.tensorboard)
-        if not self._is_begun:
-            self._board.write_settings(description["run"], description["settings"])
-        self._is_begun = True
+        if self._is_begun:
+            self._board = TensorBoard(self._directory.tensorboard)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._begin()
+        self._steps.at_batch_begin(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._steps += 1
+        self._made = self._steps.at_batch_end(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
         self._last_loss = logs.get("loss", self._last_loss)
-        for kind, step, prefix in (("train", self._steps - 1, ""), ("eval", self._steps, "val_")):
+        for kind, step, prefix in (("train", self._made - 1, ""), ("eval", self._made, "val_")):
             values = _loss_and_accuracy(logs, prefix)
             if values:
                 self.write({"step": step, "kind": kind, **values})
-        self._directory.set_status("running", steps=self._steps)
+        self._directory.set_status("running", steps=self._made)
 
     def on_train_end(self, logs=None):
+        self._begin()
         if math.isfinite(self._last_loss):
-            self._directory.set_status("done", steps=self._steps)
+            self._directory.set_status("done", steps=self._made)
         else:
             reason = f"the loss of the last epoch is {self._last_loss}"
-            self._directory.set_status("diverged", reason=reason, steps=self._steps)
+            self._directory.set_status("diverged", reason=reason, steps=self._made)
         self._board.write_outcome(self._path)
         self.close()
 
     def close(self):
         """Releases the directory; needed after an interrupt, as Keras ends no training then."""
         if self._directory is not None:
-            self._board.close()
+            if self._board is not None:
+                self._board.close()
             self._directory.close()
-            self._directory = None
+            self._directory = self._board = None
         _OPEN.pop(self._path, None)
+
+    def _begin_afresh(self):
+        self._board = None
+        self._steps = Steps()
+        self._made = 0
+        self._last_loss = 0.0
+        self._earlier = []
+        self._measured_how = {}
+        self._is_begun = False
+
+    def _begin(self):
+        """At the first batch, when a model that is to go on has been restored."""
+        if self._directory is None:
+            raise ValueError(
+                "`RunDirectory` must be among the callbacks of `model.fit`. Received: a probe that "
+                f"writes to {self._path}, which is not open"
+            )
+        if self._is_begun:
+            return
+        made = updates(self.model.optimizer)
+        description = self._description()
+        has_records = self._directory.metrics_length() > 0
+        try:
+            if has_records and made:
+                self._go_on(description, made)
+            else:
+                self._check_may_start(has_records)
+                self._directory.start(description)
+        except Exception:
+            self.close()
+            raise
+        self._board = TensorBoard(self._directory.tensorboard)
+        self._board.restore(self._earlier)
+        self._board.write_settings(description["run"], description["settings"])
+        self._is_begun = True
+
+    def _check_may_start(self, has_records):
+        if has_records and not self._overwrite:
+            raise ValueError(
+                f"{self._path} holds the records of another run, and this model has not been "
+                "trained: it cannot go on with them. Use `overwrite=True` to replace them, or "
+                f"another path. Received: model {self.model.name!r}"
+            )
+
+    def _go_on(self, description, made):
+        """Keeps what was measured before the model's step."""
+        found = self._directory.description or {}
+        same = ("norm", "seed", "model")
+        ours, theirs = (
+            [one.get("settings", {}).get(name) for name in same] + [one.get("parameters")]
+            for one in (description, found)
+        )
+        if ours != theirs:
+            raise ValueError(
+                f"{self._path} holds another run, of norm, seed, model and parameters {theirs}. "
+                f"Use another path. Received: {ours}, trained for {made} steps"
+            )
+        # An evaluation sees the weights after the update of the step before.
+        self._directory.keep_records(
+            lambda record: record["step"] < made + (record["kind"] == "eval")
+        )
+        self._earlier = self._directory.records()
+        for record in self._earlier:
+            how = {name: record[name] for name in MEASURED_HOW if name in record}
+            self._measured_how.setdefault(record["kind"], how)
+        self._directory.set_status("running", steps=made)
 
     def _description(self):
         optimizer = self.model.optimizer
         settings = {
             "norm": self._norm,
             # float32 has seven digits.
-            "lr": float(f"{float(keras.ops.convert_to_numpy(optimizer.learning_rate)):.7g}"),
+            "lr": float(f"{learning_rate(optimizer):.7g}"),
             "seed": self._seed,
             # Keras numbers the models of a process: without its number the name is the same.
             "model": re.sub(r"_\d+$", "", self.model.name),
-            "optimizer": type(optimizer).__name__.lower(),
+            "optimizer": type(unwrapped(optimizer)).__name__.lower(),
         }
         return store.describe(
             self._path,

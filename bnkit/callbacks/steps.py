@@ -26,12 +26,12 @@ class Steps:
         elif optimizer is not self._optimizer:
             self._offset = self._last
         self._optimizer = optimizer
-        self._last = self._last if self._own else self._offset + _count(optimizer)
+        self._last = self._last if self._own else self._offset + updates(optimizer)
         return self._last
 
     def at_batch_end(self, model):
         """Updates made after this batch."""
-        counted = self._offset + _count(model.optimizer)
+        counted = self._offset + updates(model.optimizer)
         overridden = not model.train_step.__module__.startswith("keras.")
         # A loss-scaled optimizer leaves out an update of its own accord, and counts none.
         self._own = self._own or (counted == self._last and (overridden or not model.optimizer))
@@ -53,7 +53,8 @@ def learning_rate(optimizer):
     return float(keras.ops.convert_to_numpy(unwrapped(optimizer).learning_rate))
 
 
-def _count(optimizer):
+def updates(optimizer):
+    """How many the optimizer has made."""
     if optimizer is None:
         return 0
     return int(keras.ops.convert_to_numpy(unwrapped(optimizer).iterations))

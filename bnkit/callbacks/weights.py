@@ -21,7 +21,14 @@ class Weights(AcrossUpdate):
 
     def measure(self, loss_fn, batch, weights, state, next_weights, lr):
         measured = probes.weights(
-            self.model, loss_fn, batch, next_weights, lr, weights=weights, state=state
+            self.model,
+            loss_fn,
+            batch,
+            next_weights,
+            lr,
+            weights=weights,
+            state=state,
+            statistics=self.statistics,
         )
         return tensors(measured)
 

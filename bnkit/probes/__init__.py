@@ -1,9 +1,10 @@
 """Measurements of the optimisation landscape: pure functions of a Keras model.
 
-Each computes at given weights through `model.stateless_call`, with the layers in training mode,
-so that by construction no variable, moving average, optimizer slot or random state changes. They
-run eagerly or inside a `tf.function`, and inside `strategy.run` on each replica's share of a
-batch: the results are then those of the global batch, equal on all replicas.
+Each computes at given weights inside a `keras.StatelessScope`, so that by construction no variable,
+moving average, optimizer slot or random state changes: with the layers in training mode, or in
+inference mode where `statistics="moving"`. They run eagerly or inside a `tf.function`, and inside
+`strategy.run` on each replica's share of a batch: the results are then those of the global batch,
+equal on all replicas.
 """
 
 from bnkit.probes.activations import Activations, Signal, activations

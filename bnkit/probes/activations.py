@@ -63,14 +63,13 @@ class Activations(NamedTuple):
     signal: Signal
 
 
-def activations(model, batch, *, units=3, seed=0, weights=None, state=None):
+def activations(model, batch, *, units=3, seed=0, weights=None, state=None, statistics="batch"):
     """Measures the inputs of the non-linearities after each weight layer, on one batch.
 
-    They are taken after normalisation and noise, see `capture.pre_activations` for where exactly;
-    of the logits, and in linear networks, the outputs. Normalisations use batch statistics. Units
-    are the last axis, all others count as samples. The units looked at follow from the seed and
-    the position of the layer alone, so that they stay the same while a model trains, and are the
-    same for models of equal widths.
+    They are taken after normalisation and noise, see `pre_activations` for where exactly; of the
+    logits, and in linear networks, the outputs. Units are the last axis, all others count as
+    samples. The units looked at follow from the seed and the position of the layer alone, so that
+    they stay the same while a model trains, and are the same for models of equal widths.
 
     Args:
         model: A built `keras.Model`; its weights and state stay as they are.
@@ -79,6 +78,8 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None):
         seed: An integer >= 0, or several, that draws the units.
         weights: Aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
+            mode, with moving statistics.
 
     Returns:
         An `Activations`. Inside `strategy.run`, where each replica has its share of the batch, of
@@ -91,7 +92,7 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None):
     if not units >= 1:
         raise ValueError(f"`units` must be >= 1. Received: units={units!r}")
     weights, state = read_variables(model, weights, state)
-    captured = pre_activations(model, weights, state, batch[0])
+    captured = pre_activations(model, weights, state, batch[0], statistics)
     layers, chosen, distributions, signals = [], [], [], []
     for position, (layer, values) in enumerate(captured):
         values = tf.reshape(values, [-1, values.shape[-1]])

@@ -30,7 +30,7 @@ class BatchNormIdentity(NamedTuple):
     gradient_ratio: tf.Tensor
 
 
-def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
+def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, statistics="batch"):
     """Both sides of Theorem 4.1 for every batch-norm layer of a network.
 
     y are the inputs of the layer, z its outputs, `g = dL/dz`, m the number of values of a unit,
@@ -49,6 +49,8 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
         batch: `(x, y)`.
         weights: Aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
+            mode, with moving statistics.
 
     Returns:
         A `BatchNormIdentity`. Inside `strategy.run` the loss is that of the global batch, the
@@ -59,7 +61,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None):
         ValueError: for a model without such a layer, an unbuilt model, or weights or state that do
             not match it.
     """
-    objective = Objective(model, loss_fn, batch, weights, state)
+    objective = Objective(model, loss_fn, batch, weights, state, statistics)
     values = dict(zip(map(id, model.trainable_variables), objective.weights, strict=True))
     values |= zip(map(id, model.non_trainable_variables), objective.state, strict=True)
     tape = tf.GradientTape(watch_accessed_variables=False)

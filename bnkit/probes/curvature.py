@@ -43,6 +43,7 @@ def curvature(
     seed=(0, 0),
     weights=None,
     state=None,
+    statistics="batch",
 ):
     """Measures the Hessian H of the batch loss at `theta`, with batch statistics.
 
@@ -60,6 +61,8 @@ def curvature(
         seed: Two integers, or a tensor of them, that draw the random vector.
         weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
+            mode, with moving statistics.
 
     Returns:
         A `Curvature`, all nan but the loss and the gradient norm where the gradient is not
@@ -81,7 +84,7 @@ def curvature(
         raise ValueError(f"`products` must be >= 1. Received: products={products!r}")
     if not tolerance >= 0:
         raise ValueError(f"`tolerance` must be >= 0. Received: tolerance={tolerance!r}")
-    objective = Objective(model, loss_fn, batch, weights, state)
+    objective = Objective(model, loss_fn, batch, weights, state, statistics)
     loss, gradient, multiply = _second_order(objective)
     norm = tf.norm(gradient)
     # By an infinite norm it would be 0, and look like the one of a line.

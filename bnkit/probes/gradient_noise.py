@@ -30,7 +30,7 @@ class GradientNoise(NamedTuple):
     signal_to_noise: tf.Tensor
 
 
-def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None):
+def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None, statistics="batch"):
     """Measures how gradients differ between mini-batches, the `parts` of a batch, at `theta`.
 
     Batch statistics are those of each mini-batch, and random layers draw the same numbers for all.
@@ -47,6 +47,8 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None):
         parts: K, a number >= 2 that divides the samples: mini-batches are equal in size.
         weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
+            mode, with moving statistics.
 
     Returns:
         A `GradientNoise`.
@@ -62,14 +64,14 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None):
     """
     if parts < 2:
         raise ValueError(f"`parts` must be >= 2. Received: parts={parts!r}")
-    whole = Objective(model, loss_fn, batch, weights, state)
+    whole = Objective(model, loss_fn, batch, weights, state, statistics)
     # Read here: `Objective` is made anew for every part, within a loop.
     state = read(model.non_trainable_variables) if state is None else state
     split = tf.nest.map_structure(lambda values: _split(values, parts), tuple(batch))
 
     def gradient(part):
         batch = tf.nest.map_structure(lambda values: values[part], split)
-        objective = Objective(model, loss_fn, batch, whole.weights, state)
+        objective = Objective(model, loss_fn, batch, whole.weights, state, statistics)
         return (flatten(objective.loss_and_gradient(whole.weights)[1]),)
 
     dtype = flatten(whole.weights).dtype

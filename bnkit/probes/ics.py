@@ -25,7 +25,9 @@ class ICS(NamedTuple):
     gradient_norm: tf.Tensor
 
 
-def internal_covariate_shift(model, loss_fn, batch, next_weights, *, weights=None, state=None):
+def internal_covariate_shift(
+    model, loss_fn, batch, next_weights, *, weights=None, state=None, statistics="batch"
+):
     """How much each layer's gradient changes because the layers *before* it were updated.
 
     `G_i` is the gradient for layer i at W(t), `G'_i` the same with the layers before i at W(t+1)
@@ -40,6 +42,8 @@ def internal_covariate_shift(model, loss_fn, batch, next_weights, *, weights=Non
             `model.trainable_variables`.
         weights: W(t), aligned likewise; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
+            mode, with moving statistics.
 
     Returns:
         An `ICS`.
@@ -47,7 +51,7 @@ def internal_covariate_shift(model, loss_fn, batch, next_weights, *, weights=Non
     Raises:
         ValueError: for weights that do not match the model, or a model that is not built.
     """
-    objective = Objective(model, loss_fn, batch, weights, state)
+    objective = Objective(model, loss_fn, batch, weights, state, statistics)
     current = objective.weights
     following = read(next_weights, model.trainable_variables, "next_weights")
     layers = stages(model)

@@ -37,6 +37,7 @@ def landscape(
     seed=None,
     weights=None,
     state=None,
+    statistics="batch",
 ):
     """Measures the landscape from `theta` along a direction d, on one batch.
 
@@ -52,6 +53,8 @@ def landscape(
         seed: Two integers, or a tensor of them, that draw the random direction.
         weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
+            mode, with moving statistics.
 
     Returns:
         A `Landscape`. Costs one gradient and one more for each step size.
@@ -77,7 +80,7 @@ def landscape(
     step_sizes = [float(s) for s in step_sizes]
     if not step_sizes or not all(0 < s < float("inf") for s in step_sizes):
         raise ValueError(f"`step_sizes` must be finite and > 0. Received: step_sizes={step_sizes}")
-    objective = Objective(model, loss_fn, batch, weights, state)
+    objective = Objective(model, loss_fn, batch, weights, state, statistics)
     theta = objective.weights
     evaluate = objective.evaluator()
     loss, gradient = evaluate(theta)

@@ -11,6 +11,8 @@ from bnkit.probes.compiled_loss import CompiledLoss
 STATISTICS = ("batch", "moving")
 # That of Keras's `LossScaleOptimizer` before it has seen a gradient.
 _FLOAT16_SCALE = 2.0**15
+# By what the scale is divided where a gradient overflows.
+_SCALE_DOWN = 16.0
 
 
 class Objective:
@@ -24,7 +26,8 @@ class Objective:
     replicas, any other is a mean and is averaged.
 
     Gradients in float16 are computed from a scaled loss, as they are in training, and scaled back:
-    by the scale of the optimizer that the model was compiled with, or else by 2^15.
+    by the scale of the optimizer that the model was compiled with, or else by 2^15; by less where a
+    gradient overflows.
 
     Args:
         model: A built `keras.Model`.
@@ -57,16 +60,33 @@ class Objective:
 
         `of`: positions in `weights` of those to differentiate for; all by default.
         """
+        loss, gradient = self._replica_gradient(weights, of, self.loss_scale)
+        if self.loss_scale is not None:
+            # Where the gradient is larger than in training, its scale may be too large.
+            _, *gradient = tf.while_loop(
+                lambda scale, *gradient: (scale > 1) & ~_are_finite(gradient),
+                lambda scale, *_: (
+                    scale / _SCALE_DOWN,
+                    *self._replica_gradient(weights, of, scale / _SCALE_DOWN)[1],
+                ),
+                (self.loss_scale, *gradient),
+            )
+        # Apart: they may differ in type.
+        (loss,) = replicas.added_up([loss])
+        return loss, replicas.added_up(gradient)
+
+    def _replica_gradient(self, weights, of, scale):
+        """What this replica adds to the loss and its gradient, by way of the scaled loss."""
         chosen = [weights[i] for i in (range(len(weights)) if of is None else of)]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(chosen)
             loss = self.replica_loss(weights)
-            scaled = self.scaled(loss)
+            scaled = loss if scale is None else loss * scale
         gradient = tape.gradient(scaled, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradient = self.unscaled([tf.convert_to_tensor(g) for g in gradient])
-        # Apart: they may differ in type.
-        (loss,) = replicas.added_up([loss])
-        return loss, replicas.added_up(gradient)
+        gradient = [tf.convert_to_tensor(g) for g in gradient]
+        if scale is not None:
+            gradient = [g / tf.cast(scale, g.dtype) for g in gradient]
+        return loss, gradient
 
     def evaluator(self):
         """`loss_and_gradient` for use at many points, which a graph traces only once.
@@ -186,6 +206,10 @@ def check_statistics(statistics):
         valid = " or ".join(map(repr, STATISTICS))
         raise ValueError(f"`statistics` must be {valid}. Received: statistics={statistics!r}")
     return statistics
+
+
+def _are_finite(tensors):
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tensors])
 
 
 def _loss_scale(model):

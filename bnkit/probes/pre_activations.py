@@ -13,8 +13,8 @@ _ACTIVATIONS = {
 } | {"prelu"}
 
 
-def pre_activations(model, weights, state, x):
-    """The input of the non-linearity after each weight layer, from one call in training mode.
+def pre_activations(model, weights, state, x, statistics="batch"):
+    """The input of the non-linearity after each weight layer, from one call.
 
     That is the input of the first non-linearity that the output of a weight layer reaches, past
     normalisation, noise, pooling, the sum with a skip connection. If another weight layer comes
@@ -32,6 +32,7 @@ def pre_activations(model, weights, state, x):
         weights: List of tensors aligned with `model.trainable_variables`.
         state: List of tensors aligned with `model.non_trainable_variables`.
         x: Inputs of the batch.
+        statistics: "batch" for a call in training mode, "moving" for one in inference mode.
 
     Returns:
         List of `(name, tensor)` in the order of `stages(model)`, named as there, tensors in the
@@ -42,7 +43,7 @@ def pre_activations(model, weights, state, x):
     holders = _holders(inside)
     weight_layers = {id(part) for (part, variable) in holders.values() if _is_matrix(variable)}
     with recorded(_targets(inside, weight_layers)) as calls:
-        outputs, _ = call_at(model, weights, state, x)
+        outputs, _ = call_at(model, weights, state, x, statistics)
     found = []
     for stage in stages(model):
         variables = [model.trainable_variables[p] for p in stage.positions]

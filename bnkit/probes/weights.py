@@ -34,7 +34,9 @@ class Weights(NamedTuple):
     gradient_norm: tf.Tensor
 
 
-def weights(model, loss_fn, batch, next_weights, lr, *, weights=None, state=None):
+def weights(
+    model, loss_fn, batch, next_weights, lr, *, weights=None, state=None, statistics="batch"
+):
     """How far each layer's weights turn in one update, and what learning rate that amounts to.
 
     Where only the direction of W matters, a step of size lr turns it as one of size
@@ -50,6 +52,8 @@ def weights(model, loss_fn, batch, next_weights, lr, *, weights=None, state=None
         lr: Learning rate of the update, a number or a scalar tensor.
         weights: W(t), aligned likewise; the model's own by default.
         state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
+            mode, with moving statistics.
 
     Returns:
         A `Weights`. Costs one gradient.
@@ -57,7 +61,7 @@ def weights(model, loss_fn, batch, next_weights, lr, *, weights=None, state=None
     Raises:
         ValueError: for weights that do not match the model, or a model that is not built.
     """
-    objective = Objective(model, loss_fn, batch, weights, state)
+    objective = Objective(model, loss_fn, batch, weights, state, statistics)
     current = objective.weights
     following = read(next_weights, model.trainable_variables, "next_weights")
     _, gradient = objective.loss_and_gradient(current)

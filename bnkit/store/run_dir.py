@@ -76,7 +76,7 @@ class RunDir:
         """Adds one record, a dict with `step` and `kind`."""
         if self._metrics is None:
             self._metrics = open(self._files.records, "a", encoding="utf-8")  # noqa: SIM115
-        self._metrics.write(json.dumps(to_json(record), allow_nan=False) + "\n")
+        self._metrics.write(_line(record))
         self._metrics.flush()
 
     def records(self):
@@ -97,6 +97,13 @@ class RunDir:
         elif self.metrics_length():
             self._files.records.unlink()
 
+    def keep_records(self, is_kept):
+        """Drops all records but those for which `is_kept(record)` holds."""
+        self._close_metrics()
+        kept = [record for record in self.records() if is_kept(record)]
+        lines = "".join(_line(record) for record in kept)
+        replace_file(self._files.records, lines.encode())
+
     def close(self):
         self._close_metrics()
         self._lock.release()
@@ -111,6 +118,10 @@ class RunDir:
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
+
+
+def _line(record):
+    return json.dumps(to_json(record), allow_nan=False) + "\n"
 
 
 def _write(path, content):

@@ -101,7 +101,7 @@ def test_a_second_fit_adds_to_a_run_directory_even_after_an_interrupt(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, y, verbose=0, callbacks=[run, Interrupt()])
     model.fit(x, y, verbose=0, callbacks=[again])
-    assert list(load_runs(tmp_path / "run", "train")["step"]) == [0]
+    assert list(load_runs(tmp_path / "run", "train")["step"]) == [0, 2, 4]
 
 
 def test_a_fit_without_a_finite_loss_has_diverged(tmp_path):
@@ -140,3 +140,107 @@ def test_a_run_directory_that_is_not_among_the_callbacks_says_so(tmp_path):
     watcher = callbacks.Landscape([0.1], batch=(x, y), write=run.write)
     with pytest.raises(ValueError, match="must be among the callbacks"):
         model.fit(x, y, verbose=0, callbacks=[watcher])
+
+
+def landscape_of(run, x, y):
+    return callbacks.Landscape([0.1], batch=(x, y), every=1, write=run.write)
+
+
+def fitted(path, model, x, y, epochs=1, **options):
+    """A fit in one batch an epoch, recorded in a directory by callbacks of its own."""
+    run = callbacks.RunDirectory(path, **options)
+    watcher = landscape_of(run, x, y)
+    model.fit(x, y, epochs=epochs, verbose=0, validation_data=(x, y), callbacks=[watcher, run])
+    return watcher
+
+
+def steps_on_disk(path, kind="landscape"):
+    return list(load_runs(path, kind)["step"])
+
+
+def test_a_trained_model_goes_on_with_what_is_on_disk(tmp_path):
+    """As after a crash: other callbacks, in another process or the same."""
+    model, x, y = dense()
+    path = tmp_path / "run"
+    fitted(path, model, x, y, epochs=2)
+    later = fitted(path, model, x, y, epochs=2)
+    assert steps_on_disk(path) == [0, 1, 2, 3]
+    assert steps_on_disk(path, "train") == [0, 1, 2, 3]
+    assert steps_on_disk(path, "eval") == [1, 2, 3, 4]
+    # The probe knows of what was measured before it.
+    assert [record["step"] for record in later.records] == [0, 1, 2, 3]
+
+
+def test_what_was_measured_after_the_checkpoint_is_measured_again(tmp_path):
+    model, x, y = dense()
+    path = tmp_path / "run"
+    fitted(path, model, x, y, epochs=4)
+    first = load_runs(path, "landscape").query("step < 2")
+    model.optimizer.iterations.assign(2)
+    fitted(path, model, x, y)
+    assert steps_on_disk(path) == [0, 1, 2]
+    assert steps_on_disk(path, "eval") == [1, 2, 3]
+    again = load_runs(path, "landscape").query("step < 2")
+    assert first["loss"].tolist() == again["loss"].tolist()
+
+
+def test_activations_drift_from_what_was_on_disk(tmp_path):
+    model, x, y = dense()
+    path = tmp_path / "run"
+    drifts = []
+    for _ in range(2):
+        run = callbacks.RunDirectory(path)
+        watcher = callbacks.Activations(batch=(x, y), every=1, write=run.write)
+        model.fit(x, y, verbose=0, callbacks=[run, watcher])
+        drifts = [r["mean_drift"][0] for r in watcher.records if r["kind"] == "activations"]
+    means = load_runs(path, "activations")["mean"].tolist()
+    np.testing.assert_allclose(drifts, [0, means[1] - means[0]], rtol=1e-12)
+    assert means[1] != means[0]
+
+
+def test_a_fresh_model_does_not_erase_what_was_measured(tmp_path):
+    model, x, y = dense()
+    path = tmp_path / "run"
+    fitted(path, model, x, y, epochs=2)
+    before = (path / "metrics.jsonl").read_bytes()
+    fresh, _, _ = dense()
+    with pytest.raises(ValueError, match="`overwrite=True`"):
+        fitted(path, fresh, x, y)
+    assert (path / "metrics.jsonl").read_bytes() == before
+    # Nothing was trained, and the directory is free for others.
+    assert int(fresh.optimizer.iterations.numpy()) == 0
+    fitted(path, fresh, x, y, overwrite=True)
+    assert steps_on_disk(path) == [0]
+
+
+def test_one_object_handed_a_fresh_model_does_not_erase_either(tmp_path):
+    model, x, y = dense()
+    run = callbacks.RunDirectory(tmp_path / "run")
+    model.fit(x, y, verbose=0, callbacks=[run])
+    with pytest.raises(ValueError, match="`overwrite=True`"):
+        dense()[0].fit(x, y, verbose=0, callbacks=[run])
+    assert steps_on_disk(tmp_path / "run", "train") == [0]
+
+
+def test_a_trained_model_does_not_go_on_with_the_run_of_another(tmp_path):
+    model, x, y = dense()
+    fitted(tmp_path / "run", model, x, y)
+    wider = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(1)])
+    wider.compile("sgd", "mse")
+    wider.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="holds another run"):
+        fitted(tmp_path / "run", wider, x, y)
+    with pytest.raises(ValueError, match="holds another run"):
+        fitted(tmp_path / "run", model, x, y, seed=7)
+
+
+def test_records_of_one_kind_are_measured_alike(tmp_path):
+    model, x, y = dense()
+    run = callbacks.RunDirectory(tmp_path / "run")
+    watchers = [
+        callbacks.Landscape([0.1], batch=(x, y), statistics=statistics, write=run.write)
+        for statistics in ("batch", "moving")
+    ]
+    with pytest.raises(ValueError, match="'landscape' in one run must be measured alike"):
+        model.fit(x, y, verbose=0, callbacks=[run, *watchers])
+    run.close()
