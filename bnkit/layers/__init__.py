@@ -95,6 +95,8 @@ def _load(path):
 
 
 def _attribute(module, name):
+    # With one layer all are registered, so that Keras opens a saved model that holds any of them.
+    importlib.import_module(f"{__name__}.registered")
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
 

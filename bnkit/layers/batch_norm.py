@@ -12,7 +12,9 @@ class BatchNorm(Normalization):
     """Batch normalisation: `gamma * (x - mean) / sqrt(variance + epsilon) + beta`.
 
     The variance is the biased one (divided by n), in the batch statistics and in the moving
-    average alike, as in `keras.layers.BatchNormalization`. Arguments: see `Normalization`.
+    average alike, as in `keras.layers.BatchNormalization`, whose arguments, attributes and
+    configuration this layer takes over (but batch renormalisation). Momentum and epsilon have
+    other defaults. Arguments: see `Normalization`.
 
     The fused kernel sums in float32: over the 1e5 values of a large image layer its variance keeps
     its digits up to a mean of about 1000 deviations, and is wrong at 10,000.
@@ -27,34 +29,44 @@ class BatchNorm(Normalization):
 
     spread_name = "variance"
 
-    def measure_spread(self, x, mean):
-        return self.batch_mean(tf.square(x - mean))
+    @classmethod
+    def from_config(cls, config):
+        """A layer from its own configuration, or from a `keras.layers.BatchNormalization`'s."""
+        config = dict(config)
+        if config.pop("renorm", False):
+            raise ValueError("Batch renormalisation is not available. Received: renorm=True")
+        # What renormalisation would have been given: without it they have no effect.
+        config.pop("renorm_clipping", None)
+        config.pop("renorm_momentum", None)
+        return super().from_config(config)
+
+    def measure_spread(self, x, mean, batch):
+        return batch.mean(tf.square(x - mean))
 
     def size(self, spread):
         return tf.sqrt(spread + self.epsilon)
 
-    def normalize_batch(self, inputs):
-        if self.across_replicas():
-            return super().normalize_batch(inputs)
-        units = self.moving_mean.shape
-        gamma = self.gamma.value if self.scale else tf.ones(units, self.variable_dtype)
-        beta = self.beta.value if self.center else tf.zeros(units, self.variable_dtype)
-        if not self.takes_kernel(inputs):
-            return self._in_few_ops(inputs, gamma, beta)
-        # Half the cost of the same formula in single ops.
-        return kernels.batch_norm(
-            tf.cast(inputs, self.compute_dtype),
-            tf.convert_to_tensor(gamma),
-            tf.convert_to_tensor(beta),
-            self.epsilon,
-        )
+    def normalize_batch(self, inputs, batch):
+        if batch.across_replicas or batch.mask is not None:
+            return super().normalize_batch(inputs, batch)
+        units, dtype = self.moving_mean.shape, self.statistics_dtype
+        gamma = self.value_of(self.gamma) if self.scale else tf.ones(units, dtype)
+        beta = self.value_of(self.beta) if self.center else tf.zeros(units, dtype)
+        if self.takes_kernel(inputs):
+            # Half the cost of the same formula in single ops.
+            outputs, mean, variance = kernels.batch_norm(
+                self.kernel_inputs(inputs), gamma, beta, self.epsilon
+            )
+        else:
+            outputs, mean, variance = self._in_few_ops(inputs, gamma, beta, batch)
+        return tf.cast(outputs, self.compute_dtype), mean, variance
 
-    def _in_few_ops(self, inputs, gamma, beta):
+    def _in_few_ops(self, inputs, gamma, beta, batch):
         """`normalize_batch` with its gradient written out: half the ops of the derived one."""
-        x = tf.cast(inputs, self.variable_dtype)
-        mean = self.batch_mean(x)
+        x = tf.cast(inputs, self.statistics_dtype)
+        mean = batch.mean(x)
         centred = x - self.broadcast(mean)
-        variance = self.batch_mean(tf.square(centred))
+        variance = batch.mean(tf.square(centred))
         inverse = tf.math.rsqrt(variance + self.epsilon)
 
         @tf.custom_gradient
@@ -65,9 +77,9 @@ class BatchNorm(Normalization):
             def gradient(upstream):
                 # Theorem 4.1 is the squared length of this: the statistics' own gradients take off
                 # the mean, and the part along the normalised inputs.
-                total = self._sum(upstream)
-                along = self._sum(upstream * centred)
-                share = factor / tf.cast(tf.size(x) // tf.size(gamma), x.dtype)
+                total = batch.sum(upstream)
+                along = batch.sum(upstream * centred)
+                share = factor / batch.count
                 for_x = upstream * self.broadcast(factor)
                 for_x -= centred * self.broadcast(share * tf.square(inverse) * along)
                 for_x -= self.broadcast(share * total)
@@ -75,5 +87,4 @@ class BatchNorm(Normalization):
 
             return outputs, gradient
 
-        outputs = scaled(x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
-        return tf.cast(outputs, self.compute_dtype), mean, variance
+        return scaled(x, gamma, beta), mean, variance

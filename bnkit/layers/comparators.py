@@ -1,4 +1,7 @@
-"""The usual normalisations that do not look across the batch, from Keras, with one epsilon."""
+"""The usual normalisations that do not look across the batch, from Keras, with one epsilon.
+
+They pass a mask on. As in Keras, masked positions count in the statistics of their sample.
+"""
 
 import math
 
@@ -52,7 +55,7 @@ class InstanceNorm(keras.layers.GroupNormalization):
     def call(self, inputs):
         if len(inputs.shape) > 2:
             return super().call(inputs)
-        x = tf.cast(inputs, self.variable_dtype)
+        x = tf.cast(inputs, keras.backend.result_type(self.variable_dtype, "float32"))
         if self.scale:
             x *= tf.cast(self.gamma.value, x.dtype)
         if self.center:
@@ -66,3 +69,9 @@ class RMSNorm(keras.layers.RMSNormalization):
 
     def __init__(self, epsilon=EPSILON, **kwargs):
         super().__init__(epsilon=epsilon, **kwargs)
+        # Keras leaves both out here, unlike in its other normalisations.
+        self.supports_masking = True
+        self.autocast = False
+
+    def call(self, inputs):
+        return tf.cast(super().call(inputs), self.compute_dtype)

@@ -2,17 +2,24 @@
 
 One pass over the images where single ops take many. The statistics, gamma and beta are float32
 whatever the type of the images.
+
+The kernel's gradients have their own gradients written out, for derivatives of any order:
+TensorFlow's take three times as long. Forward mode works eagerly, and where the accumulator is in
+the `tf.function` that calls the layer. A `tf.autodiff.ForwardAccumulator` around a `tf.function`
+cannot go through nested gradients, and raises an error; TensorFlow's own gradients of the kernel
+would leave the derivative out without a word.
 """
 
 import tensorflow as tf
 
 
+@tf.custom_gradient
 def affine(x, mean, factor, shift):
     """`(x - mean) * factor + shift`, by the kernel's inference mode.
 
-    It has no gradient for the mean.
+    The mean is a constant: there are no derivatives for it.
     """
-    return tf.raw_ops.FusedBatchNormV3(
+    outputs = tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=factor,
         offset=shift,
@@ -22,16 +29,42 @@ def affine(x, mean, factor, shift):
         is_training=False,
     ).y
 
+    def gradient(upstream):
+        for_x, for_factor, for_shift = _affine_gradients(x, mean, factor, upstream)
+        return for_x, None, for_factor, for_shift
+
+    return outputs, gradient
+
+
+@tf.custom_gradient
+def _affine_gradients(x, mean, factor, upstream):
+    """The gradients of `affine` for x, factor and shift."""
+    gradients = tf.raw_ops.FusedBatchNormGradV3(
+        y_backprop=upstream,
+        x=x,
+        scale=factor,
+        reserve_space_1=mean,
+        reserve_space_2=tf.ones_like(factor),
+        reserve_space_3=tf.zeros([0]),
+        epsilon=0.0,
+        is_training=False,
+    )[:3]
+
+    def second(u, u_factor, u_shift):
+        g, u32 = tf.cast(upstream, tf.float32), tf.cast(u, tf.float32)
+        for_upstream = affine(x, mean, u_factor, u_shift)
+        for_upstream += tf.cast(u32 * factor, x.dtype)
+        return tf.cast(g * u_factor, x.dtype), None, _sum(g * u32), for_upstream
+
+    return tuple(gradients), second
+
 
 def batch_norm(x, gamma, beta, epsilon):
     """Batch norm in training mode, with the mean and the biased variance that were used.
 
-    Its second derivatives are written out: TensorFlow's own, in single ops, take three times as
-    long. There are no derivatives of the mean and the variance.
+    There are no derivatives of the mean and the variance.
     """
-    # The kernel divides its variance by n - 1 (by 1 for a single value).
-    count = tf.cast(tf.size(x) // tf.size(gamma), tf.float32)
-    to_biased = tf.maximum(count - 1, 1) / count
+    gradients = _batch_norm_gradients(epsilon)
 
     @tf.custom_gradient
     def forward(x, gamma, beta):
@@ -44,31 +77,21 @@ def batch_norm(x, gamma, beta, epsilon):
             epsilon=epsilon,
             is_training=True,
         )
-        mean, variance = fused.batch_mean, fused.batch_variance * to_biased
-
-        def kernel(upstream):
-            """The gradients for x, gamma and beta, linear in `upstream`."""
-            return tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=upstream,
-                x=x,
-                scale=gamma,
-                reserve_space_1=fused.reserve_space_1,
-                reserve_space_2=fused.reserve_space_2,
-                reserve_space_3=fused.reserve_space_3,
-                epsilon=epsilon,
-                is_training=True,
-            )[:3]
+        # The kernel divides its variance by n - 1 (by 1 for a single value).
+        count = _count(x)
+        variance = fused.batch_variance * (tf.maximum(count - 1, 1) / count)
+        reserved = fused.reserve_space_1, fused.reserve_space_2, fused.reserve_space_3
 
         def gradient(upstream, *_):
-            return _backward(kernel, x, gamma, upstream, mean, variance + epsilon, count)
+            return gradients(x, gamma, upstream, fused.batch_mean, variance, *reserved)
 
-        return (fused.y, mean, variance), gradient
+        return (fused.y, fused.batch_mean, variance), gradient
 
     return forward(x, gamma, beta)
 
 
-def _backward(kernel, x, gamma, upstream, mean, squared_sigma, count):
-    """The gradients for x, gamma and beta, which can be differentiated for x, gamma, upstream.
+def _batch_norm_gradients(epsilon):
+    """The function for the gradients of x, gamma and beta; derivatives for x, gamma, upstream.
 
     With `x_hat = (x - mean) / sigma` and `P` taking the mean off, they are linear in the upstream
     gradient g: `gamma/sigma (P g - x_hat <x_hat, g>/n)` for x, `<x_hat, g>` and `sum g`. What comes
@@ -77,16 +100,25 @@ def _backward(kernel, x, gamma, upstream, mean, squared_sigma, count):
     """
 
     @tf.custom_gradient
-    def backward(x, gamma, upstream):
-        gradients = kernel(upstream)
+    def gradients(x, gamma, upstream, mean, variance, *reserved):
+        found = tf.raw_ops.FusedBatchNormGradV3(
+            y_backprop=upstream,
+            x=x,
+            scale=gamma,
+            reserve_space_1=reserved[0],
+            reserve_space_2=reserved[1],
+            reserve_space_3=reserved[2],
+            epsilon=epsilon,
+            is_training=True,
+        )[:3]
 
         def second(u, u_gamma, u_beta):
-            along, total = gradients[1:]
+            along, total = found[1:]
             # The first derivative for x is its own transpose.
-            for_upstream, u_along, u_total = kernel(u)
-            inverse = tf.math.rsqrt(squared_sigma)
+            for_upstream, u_along, u_total = gradients(x, gamma, u, mean, variance, *reserved)
+            count, inverse = _count(x), tf.math.rsqrt(variance + epsilon)
             g, u32 = tf.cast(upstream, tf.float32), tf.cast(u, tf.float32)
-            product = tf.reduce_sum(tf.reduce_sum(g * u32, [1, 2]), 0) - total * u_total / count
+            product = _sum(g * u32) - total * u_total / count
             curved = -gamma * tf.square(inverse) / count
             of_g = curved * u_along + u_gamma * inverse
             of_u = curved * along
@@ -97,8 +129,17 @@ def _backward(kernel, x, gamma, upstream, mean, squared_sigma, count):
             for_x += g * of_g + u32 * of_u
             for_gamma = inverse * (product - along * u_along / count)
             for_upstream += affine(x, mean, u_gamma * inverse, u_beta)
-            return tf.cast(for_x, x.dtype), for_gamma, for_upstream
+            return tf.cast(for_x, x.dtype), for_gamma, for_upstream, *[None] * (2 + len(reserved))
 
-        return tuple(gradients), second
+        return tuple(found), second
 
-    return backward(x, gamma, upstream)
+    return gradients
+
+
+def _count(x):
+    """How many values each unit has."""
+    return tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
+
+
+def _sum(images):
+    return tf.reduce_sum(tf.reduce_sum(images, [1, 2]), 0)

@@ -26,7 +26,7 @@ class LpNorm(Normalization):
     array([-0.5,  0.5], dtype=float32)
     """
 
-    spread_name = "size"
+    spread_name = "spread"
 
     def __init__(self, p, **kwargs):
         super().__init__(**kwargs)
@@ -35,38 +35,18 @@ class LpNorm(Normalization):
             raise ValueError(f"`p` must be a number >= 1 or 'inf'. Received: p={p!r}")
         self.p = p
 
-    def measure_spread(self, x, mean):
+    def measure_spread(self, x, mean, batch):
         if self.p == "inf":
-            return self._largest(x)
+            return _largest(x, batch, self.broadcast)
         if self.p == 1:
-            return self.batch_mean(tf.abs(x))
+            return batch.mean(tf.abs(x))
         if self.p == 2:
-            return _root(self.batch_mean(tf.square(x)), 2)
+            return _root(batch.mean(tf.square(x)), 2)
         # Relative to the largest, no power overflows; the result does not depend on it.
-        largest = self.batch_max(tf.abs(x))
+        largest = tf.stop_gradient(batch.max(tf.abs(x)))
         unit = tf.where(largest > 0, largest, 1)
         powers = tf.pow(tf.abs(x) / self.broadcast(unit), self.p)
-        return unit * _root(self.batch_mean(powers), self.p)
-
-    def _largest(self, x):
-        """`max |x|` over the batch, `[units]`, with a gradient in half the passes."""
-
-        @tf.custom_gradient
-        def largest(x):
-            magnitudes = tf.abs(x)
-            maximum = self.batch_max(magnitudes)
-
-            def gradient(upstream):
-                hits = tf.cast(tf.equal(magnitudes, self.broadcast(maximum)), x.dtype)
-                share = self.sum_over_replicas(upstream) / self.batch_sum(hits)
-                # At the maximum, x / maximum is the sign of x: constant, so that nothing here but
-                # `upstream` has derivatives of its own.
-                factor = self.broadcast(tf.math.divide_no_nan(share, maximum))
-                return hits * (tf.stop_gradient(x) * factor)
-
-            return maximum, gradient
-
-        return largest(x)
+        return unit * _root(batch.mean(powers), self.p)
 
     def size(self, spread):
         return spread + self.epsilon
@@ -79,3 +59,29 @@ def _root(values, p):
     """`values^(1/p)`, with gradient 0 instead of infinity at 0."""
     positive = values > 0
     return tf.where(positive, tf.pow(tf.where(positive, values, 1), 1 / p), 0)
+
+
+def _largest(x, batch, broadcast):
+    """`max |x|` over the batch, `[units]`, with a gradient in half the passes.
+
+    Within a graph TensorFlow's forward mode goes through the operations here and not through the
+    gradient: both must be right.
+    """
+
+    @tf.custom_gradient
+    def largest(x):
+        magnitudes = tf.abs(x)
+        maximum = batch.max(magnitudes)
+
+        def gradient(upstream):
+            # At the maximum, x / maximum is the sign of x: constant, so that nothing here but
+            # `upstream` has derivatives of its own.
+            constant = tf.stop_gradient(maximum)
+            hits = tf.cast(tf.equal(magnitudes, broadcast(constant)), x.dtype)
+            share = batch.sum_over_replicas(upstream) / batch.sum(hits)
+            factor = broadcast(tf.math.divide_no_nan(share, constant))
+            return hits * (tf.stop_gradient(x) * factor)
+
+        return maximum, gradient
+
+    return largest(x)

@@ -13,7 +13,8 @@ class CovariateNoise(keras.layers.Layer):
     For each unit j: `mu_j ~ U(-n_mu, n_mu)`, `sigma_j ~ U(1, n_sigma)`. Then for each of its
     values i, over batch and positions: `m_ij ~ U(mu_j - r_mu, mu_j + r_mu)`,
     `s_ij ~ N(sigma_j, r_sigma)`, r_sigma being a standard deviation. Stands between a
-    normalisation and the non-linearity; in inference mode it does nothing.
+    normalisation and the non-linearity; in inference mode, and with `trainable = False`, it does
+    nothing.
 
     Draws follow from the seed and the number of training calls, and differ between layers, steps
     and replicas. In a probe, which holds the state fixed, all evaluations see the noise of the
@@ -50,9 +51,9 @@ class CovariateNoise(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs, training=False):
-        if not training:
+        if not (training and self.trainable):
             return inputs
-        x = tf.cast(inputs, self.variable_dtype)
+        x = tf.cast(inputs, keras.backend.result_type(self.variable_dtype, "float32"))
         seeds = iter(self._seeds(4))
         units, values = tf.shape(x)[-1:], tf.shape(x)
 
@@ -102,8 +103,9 @@ class NoisyBatchNorm(BatchNorm):
         super().__init__(**kwargs)
         self.noise = CovariateNoise(n_mu, n_sigma, r_mu, r_sigma, seed, dtype=self.dtype_policy)
 
-    def call(self, inputs, training=False):
-        return self.noise(super().call(inputs, training=training), training=training)
+    def call(self, inputs, training=False, mask=None):
+        outputs = super().call(inputs, training=training, mask=mask)
+        return self.noise(outputs, training=training and self.trainable)
 
     def get_config(self):
         noise = self.noise.get_config()

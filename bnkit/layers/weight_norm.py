@@ -16,6 +16,10 @@ class WeightNorm(keras.layers.Wrapper):
         layer: A Keras layer with a `kernel` whose last axis is that of the units.
     """
 
+    def __init__(self, layer, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.supports_masking = layer.supports_masking
+
     def build(self, input_shape):
         super().build(input_shape)
         kernel = getattr(self.layer, "kernel", None)
@@ -29,12 +33,15 @@ class WeightNorm(keras.layers.Wrapper):
         )
 
     def call(self, inputs):
-        trainable = [
-            self._kernel() if v is self.layer.kernel else v.value
-            for v in self.layer.trainable_variables
-        ]
-        state = [v.value for v in self.layer.non_trainable_variables]
-        return self.layer.stateless_call(trainable, state, inputs)[0]
+        # A frozen layer's kernel is among its other variables, and normalised all the same.
+        trainable, others = (
+            [self._kernel() if v is self.layer.kernel else v.value for v in variables]
+            for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
+        )
+        return self.layer.stateless_call(trainable, others, inputs)[0]
+
+    def compute_mask(self, inputs, previous_mask):
+        return self.layer.compute_mask(inputs, previous_mask)
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)

@@ -3,6 +3,7 @@
 import importlib
 
 from bnkit import families
+from bnkit.layers import registered as _registered  # noqa: F401  so that saved models open
 from bnkit.models.deep_linear import deep_linear
 from bnkit.models.task import Task
 from bnkit.models.vgg import vgg

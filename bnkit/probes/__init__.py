@@ -7,6 +7,8 @@ inference mode where `statistics="moving"`. They run eagerly or inside a `tf.fun
 equal on all replicas.
 """
 
+from bnkit import losses as _losses  # noqa: F401  registers bnkit's losses with Keras
+from bnkit.layers import registered as _registered  # noqa: F401  and its layers
 from bnkit.probes.activations import Activations, Signal, activations
 from bnkit.probes.batch_norm_identity import BatchNormIdentity, batch_norm_identity
 from bnkit.probes.compiled_loss import CompiledLoss

@@ -56,10 +56,6 @@ def built(layer, shape, gamma=None, beta=None):
     return layer
 
 
-def spread_of(layer):
-    return layer.moving_spread if hasattr(layer, "moving_spread") else layer.moving_variance
-
-
 def observe(layer, batches, weights):
     """Everything observable: training on the batches, gradients on the last, then inference."""
     for batch in batches:
@@ -73,7 +69,7 @@ def observe(layer, batches, weights):
         "outputs": outputs,
         **{f"gradient of {name}": value for name, value in gradient.items()},
         "moving mean": layer.moving_mean,
-        "moving variance": spread_of(layer),
+        "moving variance": layer.moving_variance,
         "inference": layer(batches[0], training=False),
     }
 
@@ -231,7 +227,7 @@ def test_one_image_is_normalized_over_its_pixels():
     layer = built(BatchNorm(momentum=0.0), x.shape)
     expected = reference.batch_norm(x)
     assert error(layer(x, training=True), expected.outputs) < FLOAT32
-    assert error(layer.moving_spread, expected.variance) < FLOAT32
+    assert error(layer.moving_variance, expected.variance) < FLOAT32
 
 
 @dense_and_image
@@ -254,7 +250,7 @@ def test_a_mean_far_from_zero_costs_no_more_than_its_rounding(shape):
     assert error(actual["gradient of x"], by_input) < 5e-3
 
     layer.moving_mean.assign(np.full(5, 1e4))
-    layer.moving_spread.assign(expected.variance)
+    layer.moving_variance.assign(expected.variance)
     exact = reference.batch_norm_inference(x, gamma, beta, 1e4, expected.variance)
     assert error(layer(x, training=False), exact) < 1e-6
 
@@ -272,7 +268,7 @@ def test_sums_over_a_real_layers_size_keep_their_digits(axis):
     outputs = np.moveaxis(layer(x, training=True), axis, -1)
     np.testing.assert_allclose(outputs, expected.outputs, atol=1e-2)
     np.testing.assert_allclose(layer.moving_mean, expected.mean, rtol=1e-5)
-    np.testing.assert_allclose(layer.moving_spread, expected.variance, rtol=2e-4)
+    np.testing.assert_allclose(layer.moving_variance, expected.variance, rtol=2e-4)
 
 
 @dense_and_image
@@ -392,7 +388,7 @@ def test_half_precision_keeps_statistics_in_float32(policy, shape):
     assert outputs.dtype == inference.dtype == half
     assert by_gamma.dtype == tf.float32
     np.testing.assert_allclose(layer.moving_mean, expected.mean, rtol=1e-5)
-    np.testing.assert_allclose(layer.moving_spread, expected.variance, rtol=1e-4)
+    np.testing.assert_allclose(layer.moving_variance, expected.variance, rtol=1e-4)
     # Only the outputs are rounded, to the unit roundoff of the type.
     roundoff = 2.0**-8 if policy == "mixed_bfloat16" else 2.0**-11
     assert error(tf.cast(outputs, tf.float32), expected.outputs) < 1.1 * roundoff
@@ -416,7 +412,7 @@ def step_of(layer):
             outputs = layer(x, training=True)
             loss = tf.reduce_sum(outputs * weights)
         by_x, by_gamma, by_beta = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
-        moving = [tf.identity(layer.moving_mean.value), tf.identity(layer.moving_spread.value)]
+        moving = [tf.identity(layer.moving_mean.value), tf.identity(layer.moving_variance.value)]
         return {"outputs": outputs, "x": by_x, "gamma": by_gamma, "beta": by_beta, "moving": moving}
 
     return step
@@ -501,7 +497,7 @@ def test_one_trace_serves_all_batch_and_image_sizes(shape):
         x = random_batch((size, *[size] * (len(shape) - 2), 5))
         expected = reference.batch_norm(x)
         assert error(call(x), expected.outputs) < FLOAT32
-        assert error(layer.moving_spread, expected.variance) < FLOAT32
+        assert error(layer.moving_variance, expected.variance) < FLOAT32
     assert len(traces) == 1
 
 

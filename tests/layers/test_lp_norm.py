@@ -14,6 +14,7 @@ import tensorflow as tf
 from reference import error
 
 from bnkit.layers import BatchNorm, LpNorm
+from bnkit.layers.batch import Batch
 
 FLOAT32 = 1e-5
 EPSILON = 1e-5
@@ -56,7 +57,7 @@ def size_and_gradient(layer, x):
     x = tf.constant(x, layer.compute_dtype)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        size = layer.measure_spread(x, layer.broadcast(layer.batch_mean(x)))
+        size = layer.measure_spread(x, None, Batch(x, x.shape.rank - 1, x.dtype))
     return size.numpy(), tape.gradient(size, x).numpy()
 
 
@@ -157,7 +158,8 @@ def test_those_who_share_the_maximum_may_be_on_two_replicas(two_replicas, on_two
         with tf.GradientTape() as tape:
             tape.watch(x)
             # Both replicas have the same size: each adds half of it.
-            half = layer.measure_spread(x, None) / 2
+            batch = Batch(x, 1, x.dtype, synchronized=True)
+            half = layer.measure_spread(x, None, batch) / 2
         return tape.gradient(half, x)
 
     shares = np.concatenate(on_two_replicas(gradient, x))
@@ -348,7 +350,7 @@ def test_larger_p_give_larger_sizes_up_to_the_maximum():
 def test_the_moving_average_is_that_of_the_size():
     x, layer = random_batch((16, 5)), LpNorm(3, momentum=0.6)
     layer(x, training=True)
-    assert [v.name for v in layer.non_trainable_variables] == ["moving_mean", "moving_size"]
+    assert [v.name for v in layer.non_trainable_variables] == ["moving_mean", "moving_spread"]
     size = reference.lp_norm(x, 3).size
     assert error(layer.moving_spread, 0.6 + 0.4 * size) < FLOAT32
 

@@ -295,8 +295,8 @@ def test_noisy_batch_norm_is_batch_norm_then_noise(shape):
     for _ in range(2):
         np.testing.assert_array_equal(*both(x, training=True))
         for one, other in zip(
-            [noisy.moving_mean, noisy.moving_spread],
-            [bn.moving_mean, bn.moving_spread],
+            [noisy.moving_mean, noisy.moving_variance],
+            [bn.moving_mean, bn.moving_variance],
             strict=True,
         ):
             np.testing.assert_array_equal(one, other)

@@ -15,8 +15,8 @@ class MeanAbsolute(Normalization):
 
     spread_name = "deviation"
 
-    def measure_spread(self, x, mean):
-        return self.batch_mean(tf.abs(x - mean))
+    def measure_spread(self, x, mean, batch):
+        return batch.mean(tf.abs(x - mean))
 
     def size(self, spread):
         return 2 * spread + self.epsilon
@@ -33,16 +33,16 @@ def test_the_hooks_decide_size_and_moving_spread():
     deviation = np.abs(x - x.mean(0)).mean(0)
     assert error(outputs, (x - x.mean(0)) / (2 * deviation + 0.5)) < 1e-5
     assert [v.name for v in layer.non_trainable_variables] == ["moving_mean", "moving_deviation"]
-    assert error(layer.moving_spread, 0.25 + 0.75 * deviation) < 1e-5
+    assert error(layer.moving_deviation, 0.25 + 0.75 * deviation) < 1e-5
     mean, spread = 0.75 * x.mean(0), 0.25 + 0.75 * deviation
     assert error(layer(x), (x - mean) / (2 * spread + 0.5)) < 1e-5
 
 
 @pytest.mark.parametrize("hook", ["measure_spread", "size"])
 def test_the_hooks_are_a_variants_to_write(hook):
-    arguments = [None] * (2 if hook == "measure_spread" else 1)
+    arguments = {"measure_spread": (None, None, None), "size": (None,)}
     with pytest.raises(NotImplementedError):
-        getattr(Normalization(), hook)(*arguments)
+        getattr(Normalization(), hook)(*arguments[hook])
 
 
 @pytest.mark.parametrize("training", [None, False])

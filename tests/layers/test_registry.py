@@ -98,7 +98,7 @@ def lp_norm(p):
         scale_and_shift = values["gamma"], values["beta"]
         if training:
             return reference.lp_norm(x, p, *scale_and_shift).outputs
-        moving = values["moving_mean"], values["moving_size"]
+        moving = values["moving_mean"], values["moving_spread"]
         return reference.lp_norm_inference(x, *scale_and_shift, *moving)
 
     return expected
@@ -276,7 +276,7 @@ def statistics(name, x):
         return {"moving_mean": result.mean, "moving_variance": result.variance}
     p = factory_of(name)().p
     result = reference.lp_norm(x, p)
-    return {"moving_mean": result.mean, "moving_size": result.size}
+    return {"moving_mean": result.mean, "moving_spread": result.size}
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())

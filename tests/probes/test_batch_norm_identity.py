@@ -97,12 +97,12 @@ def test_one_layer_by_hand(shape, axis, epsilon):
 class ConstantVariance(BatchNorm):
     """As if the variance did not depend on the batch, a common mistake."""
 
-    def measure_spread(self, x, mean):
-        return tf.stop_gradient(super().measure_spread(x, mean))
+    def measure_spread(self, x, mean, batch):
+        return tf.stop_gradient(super().measure_spread(x, mean, batch))
 
-    def normalize_batch(self, inputs):
-        mean = self.batch_mean(inputs)
-        spread = self.measure_spread(inputs, self.broadcast(mean))
+    def normalize_batch(self, inputs, batch):
+        mean = batch.mean(inputs)
+        spread = self.measure_spread(inputs, self.broadcast(mean), batch)
         return self.normalize(inputs, mean, spread), mean, spread
 
 

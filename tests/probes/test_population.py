@@ -192,7 +192,7 @@ def test_all_other_state_stays_as_it_is(in_graph):
     moving = {
         id(counting.moving): mean,
         id(last.moving_mean): mean,
-        id(last.moving_spread): variance,
+        id(last.moving_variance): variance,
     }
     variables = model.non_trainable_variables
     assert len(variables) > len(moving) + 8
