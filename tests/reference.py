@@ -14,12 +14,25 @@ class BatchNormResult(NamedTuple):
     variance: np.ndarray
 
 
-def batch_norm(x, gamma=1.0, beta=0.0, epsilon=1e-5, axis=-1):
+def rows_of(x, axis=-1, mask=None):
+    """A masked array `[values, units]`: where the mask, which covers leading axes, is True."""
+    x = np.asarray(x, np.float64)
+    counted = np.ones(x.shape, bool)
+    if mask is not None:
+        mask = np.asarray(mask, bool)
+        counted &= mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+    x, counted = (
+        np.moveaxis(values, axis, -1).reshape(-1, x.shape[axis]) for values in (x, counted)
+    )
+    return np.ma.array(x, mask=~counted)
+
+
+def batch_norm(x, gamma=1.0, beta=0.0, epsilon=1e-5, axis=-1, mask=None):
     """Training-mode batch normalisation over all axes of `x` but `axis`; biased variance."""
+    rows = rows_of(x, axis, mask)
+    mean = rows.mean(0).filled(np.nan)
+    variance = ((rows - mean) ** 2).mean(0).filled(np.nan)
     units = np.moveaxis(np.asarray(x, np.float64), axis, -1)
-    rows = units.reshape(-1, units.shape[-1])
-    mean = rows.mean(0)
-    variance = ((rows - mean) ** 2).mean(0)
     normalized = (units - mean) / np.sqrt(variance + epsilon)
     outputs = normalized * gamma + beta
     back = [np.moveaxis(values, -1, axis) for values in (outputs, normalized)]
@@ -56,25 +69,26 @@ class LpNormResult(NamedTuple):
     size: np.ndarray
 
 
-def lp_norm(x, p, gamma=1.0, beta=0.0, epsilon=1e-5):
-    """Training-mode Lp normalisation over all axes of `x` but the last; p may be "inf"."""
-    x = np.asarray(x, np.float64)
-    rows = np.abs(x.reshape(-1, x.shape[-1]))
-    largest = rows.max(0)
+def lp_norm(x, p, gamma=1.0, beta=0.0, epsilon=1e-5, axis=-1, mask=None):
+    """Training-mode Lp normalisation over all axes of `x` but `axis`; p may be "inf"."""
+    rows = rows_of(x, axis, mask)
+    mean, rows = rows.mean(0).filled(np.nan), np.abs(rows)
+    largest = rows.max(0).filled(np.nan)
     if p == "inf":
         size = largest
     else:
         # The logarithm keeps every power in range; a unit of zeros has size 0.
         with np.errstate(divide="ignore", invalid="ignore"):
-            powers = np.exp(p * np.log(rows / largest))
-            size = np.where(largest > 0, largest * powers.mean(0) ** (1 / p), 0)
-    mean = x.reshape(-1, x.shape[-1]).mean(0)
-    return LpNormResult(lp_norm_inference(x, gamma, beta, mean, size, epsilon), mean, size)
+            powers = np.ma.array(np.exp(p * np.log(rows.data / largest)), mask=rows.mask)
+            size = np.where(largest > 0, largest * powers.mean(0).filled(np.nan) ** (1 / p), 0)
+    outputs = lp_norm_inference(x, gamma, beta, mean, size, epsilon, axis)
+    return LpNormResult(outputs, mean, size)
 
 
-def lp_norm_inference(x, gamma, beta, mean, size, epsilon=1e-5):
+def lp_norm_inference(x, gamma, beta, mean, size, epsilon=1e-5, axis=-1):
     """Lp normalisation with given statistics."""
-    return gamma * (np.asarray(x, np.float64) - mean) / (size + epsilon) + beta
+    units = np.moveaxis(np.asarray(x, np.float64), axis, -1)
+    return np.moveaxis(gamma * (units - mean) / (size + epsilon) + beta, -1, axis)
 
 
 def group_norm(x, groups, gamma=1.0, beta=0.0, epsilon=1e-5):
