@@ -17,8 +17,12 @@ class WeightNorm(keras.layers.Wrapper):
     """
 
     def __init__(self, layer, **kwargs):
+        # Keras adds this penalty where a layer is called, and the wrapped one never is.
+        kwargs.setdefault("activity_regularizer", layer.activity_regularizer)
         super().__init__(layer, **kwargs)
         self.supports_masking = layer.supports_masking
+        if not self.trainable:
+            layer.trainable = False
 
     def build(self, input_shape):
         super().build(input_shape)

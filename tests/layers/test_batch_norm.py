@@ -517,3 +517,28 @@ def test_a_saved_model_gives_the_same_predictions(tmp_path):
 
     assert loaded.layers[-1].get_config() == model.layers[-1].get_config()
     np.testing.assert_array_equal(loaded(batch, training=False), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"axis": 1, "center": False, "momentum": 0.5}])
+def test_a_configuration_of_keras_gives_the_same_layer(options):
+    theirs = keras.layers.BatchNormalization(name="some_norm", **options)
+    x = random_batch((8, 4, 5))
+    theirs(x, training=True)
+    ours = BatchNorm.from_config(theirs.get_config())
+    ours.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    assert ours.name == "some_norm"
+    for training in (True, False):
+        outputs = [layer(x, training=training) for layer in (ours, theirs)]
+        assert error(*outputs) < FLOAT32
+    for one, other in zip(ours.variables, theirs.variables, strict=True):
+        assert one.name == other.name
+        assert error(one, other) < FLOAT32
+    shared = theirs.get_config().keys() - {"renorm", "renorm_clipping", "renorm_momentum"}
+    assert shared == ours.get_config().keys()
+
+
+def test_batch_renormalisation_is_refused():
+    config = keras.layers.BatchNormalization().get_config() | {"renorm": True}
+    with pytest.raises(ValueError, match=r"renormalisation is not available.*renorm=True"):
+        BatchNorm.from_config(config)

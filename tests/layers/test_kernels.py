@@ -79,7 +79,9 @@ class Problem:
             again = self.gradient(at)
         return {
             "forward": [forward.jvp(loss)],
-            "reverse": [tf.add_n([tf.reduce_sum(g * d) for g, d in zip(again, along, strict=True)])],
+            "reverse": [
+                tf.add_n([tf.reduce_sum(g * d) for g, d in zip(again, along, strict=True)])
+            ],
             "reverse over reverse": tape.gradient(gradient, at, output_gradients=along),
             "forward over reverse": [forward_over_reverse.jvp(g) for g in again],
         }
@@ -123,7 +125,7 @@ def test_derivatives_in_all_modes(case, way):
 @pytest.mark.parametrize("compiled", [False, True])
 @each_case
 def test_forward_mode_around_a_function_is_right_or_an_error(case, compiled):
-    """Through nested gradients, those of the kernels, TensorFlow cannot go: never silently wrong."""
+    """TensorFlow cannot go through nested gradients, those of the kernels, and says so."""
     make, shape, dtype, _ = CASES[case]
     problem = Problem(make, shape, dtype)
     at, along = problem.tensors()
