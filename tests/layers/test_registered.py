@@ -241,28 +241,39 @@ def test_the_global_seed_repeats_random_choices(name):
         assert error(outputs(1), outputs(0)) > 1e-3
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["from bnkit import probes", "from bnkit import models", "from bnkit.layers import RMSNorm"],
-)
-def test_saved_models_open_in_a_new_process(statement, tmp_path):
-    x = random_batch(SHAPE)
-    expected = {}
+@pytest.fixture(scope="module")
+def saved_models(tmp_path_factory):
+    """A folder with a model for each layer, and what they should predict."""
+    folder, x, expected = tmp_path_factory.mktemp("models"), random_batch(SHAPE), {}
     for name, row in TWINS.items():
         model = keras.Sequential([keras.Input(SHAPE[1:]), row.make(), dense()])
         model(x, training=True)
-        model.save(tmp_path / f"{name}.keras")
+        model.save(folder / f"{name}.keras")
         expected[name] = model(x).numpy()
-    np.savez(tmp_path / "expected.npz", x=x, **expected)
-    program = f"""
-{statement}
+    np.savez(folder / "expected.npz", x=x, **expected)
+    return folder
+
+
+OPEN_ALL = """
 import keras, numpy as np
 expected = np.load("expected.npz")
 for name in expected.files[1:]:
     model = keras.saving.load_model(name + ".keras")
     np.testing.assert_array_equal(model(expected["x"]), expected[name])
+print(*expected.files[1:], sep=",")
 """
+
+
+@pytest.mark.parametrize("part", ["bnkit.probes", "bnkit.models", "bnkit.layers.RMSNorm"])
+def test_saved_models_open_in_a_new_process(part, saved_models):
+    package, _, name = part.rpartition(".")
+    program = f"from {package} import {name}\n{OPEN_ALL}"
     found = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=saved_models,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert found.returncode == 0, found.stderr
+    assert found.stdout.strip().split(",") == list(TWINS)
