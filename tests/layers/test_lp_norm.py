@@ -216,12 +216,12 @@ def test_sums_over_a_real_layers_size_keep_their_digits(p):
     [("float32", False), ("float32", True), ("float64", False)],
     ids=["float32 eager", "float32 graph", "float64"],
 )
-@pytest.mark.parametrize("p", [1, 2, 3, "inf"])
+@pytest.mark.parametrize("p", [1, 3])
 @dense_and_image
 def test_hessian_vector_products_equal_differences_of_gradients(p, shape, dtype, in_graph):
     """For images float32 takes a kernel, whose gradient has a gradient of its own.
 
-    Differences of float64 gradients are good to 1e-9 here.
+    Differences of float64 gradients are good to 1e-9 here. Other p are in `test_kernels.py`.
     """
     weights = loss_weights(shape)
     rng = np.random.default_rng(11)
