@@ -87,3 +87,15 @@ def trained(steps=10, watchers=(), optimizer=None, strategy=None):
     made = Trainer(network, optimizer, cross_entropy(), strategy=strategy, prepare=prepare)
     made.fit(batches(), steps, watchers)
     return made
+
+
+def weights_of(trainer):
+    """All that training changes, as arrays."""
+    return [v.numpy() for v in trainer.model.variables + trainer.optimizer.variables]
+
+
+def fitted(steps=12, callbacks=(), data=None, **options):
+    """A `trainer` that has made some steps."""
+    made = trainer(**options)
+    made.fit(data or batches(), steps, callbacks)
+    return made

@@ -1,21 +1,18 @@
 """The training loop: `tf.GradientTape` under a `tf.distribute` strategy, many steps a call."""
 
-import collections
-import contextlib
 import time
 
 import numpy as np
 import tensorflow as tf
 
-from bnkit.probes.objective import read, replica_loss
-from bnkit.probes.population import momenta, population_state
+from bnkit.probes.objective import replica_loss
+from bnkit.training.clock import Clock
+from bnkit.training.evaluation import Evaluator, metric_values
 
 # One graph call makes at most about this many seconds' worth of steps: often enough for a
 # progress bar and for Ctrl-C, seldom enough to cost nothing.
 _SECONDS_PER_CALL = 1.0
 _MOST_STEPS_PER_CALL = 500
-# Training batches that the population statistics of an evaluation are taken over, at most.
-_POPULATION_BATCHES = 5
 
 
 class Diverged(RuntimeError):
@@ -24,39 +21,6 @@ class Diverged(RuntimeError):
     def __init__(self, step, loss):
         super().__init__(f"the training loss is {loss} at step {step}")
         self.step = step
-
-
-class Clock:
-    """Seconds spent, by part, and in total since it was made.
-
-    >>> clock = Clock()
-    >>> with clock("train"):
-    ...     pass
-    >>> list(clock.seconds)
-    ['train']
-    """
-
-    def __init__(self):
-        self.seconds = collections.Counter()
-        self._start = time.perf_counter()
-
-    @property
-    def total(self):
-        return time.perf_counter() - self._start
-
-    def go_on(self, seconds):
-        """Adds what an earlier process spent: part -> seconds, with their `total`."""
-        earlier = dict(seconds)
-        self._start -= earlier.pop("total", 0)
-        self.seconds.update(earlier)
-
-    @contextlib.contextmanager
-    def __call__(self, part):
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[part] += time.perf_counter() - start
 
 
 class Trainer:
@@ -102,25 +66,15 @@ class Trainer:
         self._prepare = prepare or (lambda x: x)
         self._metrics = dict(metrics or {})
         self._weight_decay = weight_decay
-        self._value_names = ["loss", *self._metrics, *(["penalty"] if weight_decay else [])]
+        self._value_names = ["loss", *self._metrics]
+        if weight_decay:
+            self._value_names.append("penalty")
+        self._evaluator = Evaluator(model, loss_fn, self._prepare, self._metrics)
         self._batches = None
-        self._has_moving_statistics = None  # not known before there are batches
         self._steps_per_call = None  # not known before the first call has been timed
         with self.strategy.scope():
             optimizer.build(model.trainable_variables)
         self._train_steps = None  # compiled for the shape of the first batches
-        self._evaluate_batch = tf.function(
-            self._batch_values, autograph=False, reduce_retracing=True
-        )
-        self._compare_statistics = tf.function(
-            self._statistics_losses, autograph=False, reduce_retracing=True
-        )
-        self._population_state = tf.function(
-            lambda x: population_state(
-                self.model, tf.stack(list(map(self._prepare, tf.unstack(x))))
-            ),
-            autograph=False,
-        )
 
     def fit(self, batches, steps, callbacks=()):
         """Trains from `self.step` until `steps` updates have been made.
@@ -184,48 +138,8 @@ class Trainer:
         return on_global_batch
 
     def evaluate(self, x, y, batch_size):
-        """Loss and metrics of a whole split, name -> float.
-
-        `loss` and the metrics are those in inference mode. Once `fit` has been given batches, a
-        model with moving statistics also has
-
-        * `loss_batch_statistics`: in training mode, each batch of the split normalised with its
-          own statistics; random layers act too, drawing from the state of the moment;
-        * `loss_population_statistics`: in inference mode, with statistics measured anew at the
-          weights of the moment, on the first batches of training (see `population_state`).
-
-        Batches count by their size. The statistics of a small last batch are poor, and of a
-        single sample meaningless: for `loss_batch_statistics` choose a `batch_size` that divides
-        the split.
-
-        One device does it, whatever the strategy, so that no sample is padded or left out.
-        """
-        totals = self._over_split(self._evaluate_batch, x, y, batch_size)
-        values = dict(zip(self._value_names, totals, strict=False))
-        if self._batches and self._model_has_moving_statistics():
-            steps = min(_POPULATION_BATCHES, self._batches.steps_per_epoch)
-            population = self._population_state(self._batches.stack(0, steps)[0])
-            names = ("loss_batch_statistics", "loss_population_statistics")
-            totals = self._over_split(self._compare_statistics, x, y, batch_size, population)
-            values |= dict(zip(names, totals, strict=True))
-        return values
-
-    def _over_split(self, function, x, y, batch_size, *arguments):
-        """The values of a split, summed over its batches, a list of floats."""
-        totals = 0.0
-        for start in range(0, len(y), batch_size):
-            part = slice(start, start + batch_size)
-            parts = np.float32(len(y) / len(y[part]))
-            totals += function(x[part], y[part], parts, *arguments)
-        return totals.numpy().tolist()
-
-    def _model_has_moving_statistics(self):
-        if self._has_moving_statistics is None:
-            x = self._batches.stack(0, 1)[0][0]
-            # Two samples tell as much as all.
-            found = momenta(self.model, self._prepare(x[:2])).values()
-            self._has_moving_statistics = not all(np.isnan(m) for m in found)
-        return self._has_moving_statistics
+        """Loss and metrics of a whole split, name -> float; see `Evaluator`."""
+        return self._evaluator(x, y, batch_size, self._batches)
 
     def _advance(self, steps, callbacks):
         """Makes one graph call: one step if a callback is due, else those up to the next event."""
@@ -291,7 +205,7 @@ class Trainer:
         gradients = tape.gradient(
             loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        values = [loss, *self._metric_values(y, outputs, self.replicas)]
+        values = [loss, *metric_values(self._metrics, y, outputs, self.replicas)]
         if self._weight_decay:
             share = self._weight_decay / self.replicas
             decayed = [len(v.shape) >= 2 for v in variables]
@@ -303,28 +217,6 @@ class Trainer:
             values.append(share * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))
         self.optimizer.apply(gradients, variables)
         return tf.stack(values)
-
-    def _batch_values(self, x, y, parts):
-        """Loss and metrics of one of so many `parts` of a split, to be summed."""
-        outputs = self.model(self._prepare(x), training=False)
-        loss = replica_loss(self.loss_fn, y, outputs, parts)
-        return tf.stack([loss, *self._metric_values(y, outputs, parts)])
-
-    def _statistics_losses(self, x, y, parts, population):
-        """The losses of a batch with its own statistics, and with those of the population."""
-        x, weights = self._prepare(x), read(self.model.trainable_variables)
-        losses = []
-        for state, training in (
-            (read(self.model.non_trainable_variables), True),
-            (population, False),
-        ):
-            outputs, _ = self.model.stateless_call(weights, state, x, training=training)
-            losses.append(replica_loss(self.loss_fn, y, outputs, parts))
-        return tf.stack(losses)
-
-    def _metric_values(self, y, outputs, parts):
-        metrics = self._metrics.values()
-        return [tf.reduce_mean(tf.cast(m(y, outputs), tf.float32)) / parts for m in metrics]
 
     def _share(self, x, y):
         """This replica's part of a global batch, prepared."""

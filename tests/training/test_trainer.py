@@ -1,13 +1,12 @@
-import functools
-
 import keras
 import numpy as np
 import pytest
 import small
 import tensorflow as tf
+from small import fitted, weights_of
 
 from bnkit.callbacks import Callback
-from bnkit.layers import BatchNorm, NoisyBatchNorm
+from bnkit.layers import BatchNorm
 from bnkit.schedules import At, Every
 from bnkit.training import Diverged
 
@@ -33,16 +32,6 @@ class Log(Callback):
             (first + i, dict(zip(values, row, strict=True)))
             for i, row in enumerate(zip(*values.values(), strict=True))
         ]
-
-
-def weights_of(trainer):
-    return [v.numpy() for v in trainer.model.variables + trainer.optimizer.variables]
-
-
-def fitted(steps=12, callbacks=(), batches=None, **options):
-    trainer = small.trainer(**options)
-    trainer.fit(batches or small.batches(), steps, callbacks)
-    return trainer
 
 
 def assert_same(first, second):
@@ -169,86 +158,6 @@ def test_weight_decay_pulls_kernels_alone_and_is_logged_apart():
     assert decayed_values["loss"] == values["loss"] and "penalty" not in values
 
 
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
-@pytest.mark.parametrize("batch_size", [64, 25, 7])
-def test_evaluation_counts_every_sample_once(reduction, batch_size, two_replicas):
-    data = small.split(64)
-    for strategy in (None, two_replicas):
-        trainer = small.trainer(strategy=strategy, loss=small.cross_entropy(reduction))
-        before = weights_of(trainer)
-        values = trainer.evaluate(data.x, data.y, batch_size)
-        logits = trainer.model(small.prepare(data.x), training=False).numpy().astype("float64")
-        log_sum = np.log(np.exp(logits).sum(-1))
-        losses = log_sum - logits[np.arange(64), data.y]
-        expected = losses.sum() if reduction == "sum" else losses.mean()
-        np.testing.assert_allclose(values["loss"], expected, rtol=1e-5)
-        np.testing.assert_allclose(values["accuracy"], (logits.argmax(-1) == data.y).mean())
-        for a, b in zip(before, weights_of(trainer), strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-def loss_of(model, x, y, training):
-    logits = model(small.prepare(x), training=training).numpy().astype("float64")
-    return np.mean(np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(y)), y])
-
-
-@pytest.mark.parametrize("samples", [64, 24])
-@pytest.mark.parametrize("distributed", [False, True])
-def test_evaluation_with_other_statistics(samples, distributed, two_replicas):
-    """Against copies of the model that forget at once: their state is that of the last batch."""
-    batches = small.batches(samples=samples)
-    trainer = fitted(batches=batches, strategy=two_replicas if distributed else None)
-    data, size = small.split(30, seed=9), 12
-    values = trainer.evaluate(data.x, data.y, size)
-
-    def copy():
-        model = small.model(lambda: BatchNorm(momentum=0.0))
-        model.set_weights(trainer.model.get_weights())
-        return model
-
-    parts = [slice(start, start + size) for start in (0, 12, 24)]
-    losses = [loss_of(copy(), data.x[part], data.y[part], training=True) for part in parts]
-    expected = np.dot(losses, [12, 12, 6]) / 30
-    np.testing.assert_allclose(values["loss_batch_statistics"], expected, rtol=1e-5)
-
-    population = copy()
-    seen = []
-    # Of 24 samples there are but three batches of 8 before they come again.
-    for x in batches.stack(0, min(5, samples // 8))[0]:
-        population(small.prepare(x), training=True)
-        seen.append([v.numpy() for v in population.non_trainable_variables])
-    averages = [np.mean(of_batches, 0) for of_batches in zip(*seen, strict=True)]
-    for variable, average in zip(population.non_trainable_variables, averages, strict=True):
-        variable.assign(average)
-    expected = loss_of(population, data.x, data.y, training=False)
-    np.testing.assert_allclose(values["loss_population_statistics"], expected, rtol=1e-5)
-    assert len({round(value, 3) for name, value in values.items() if "loss" in name}) == 3
-
-
-def test_evaluation_changes_nothing_and_repeats_itself():
-    """Also with noise, which acts in training mode; and compiles everything once."""
-    trainer, data = fitted(norm=NoisyBatchNorm), small.split(20, seed=9)
-    before = weights_of(trainer)
-    first, second = (trainer.evaluate(data.x, data.y, 10) for _ in range(2))
-    assert first == second and len(first) == 4
-    for a, b in zip(before, weights_of(trainer), strict=True):
-        np.testing.assert_array_equal(a, b)
-    trainer.fit(small.batches(), 20)
-    assert trainer.evaluate(data.x, data.y, 10) != first
-    for function in (trainer._population_state, trainer._compare_statistics):
-        assert function.experimental_get_tracing_count() == 1
-
-
-def test_without_moving_statistics_nothing_more_is_evaluated():
-    data = small.split(20, seed=9)
-    plain, unfitted = fitted(norm=None), small.trainer(BatchNorm)
-    dropout = fitted(norm=functools.partial(keras.layers.Dropout, 0.5, seed=1))
-    for trainer in (plain, dropout, unfitted):
-        assert trainer.evaluate(data.x, data.y, 10).keys() == {"loss", "accuracy"}
-        for function in (trainer._population_state, trainer._compare_statistics):
-            assert function.experimental_get_tracing_count() == 0
-
-
 def test_divergence_is_reported_after_its_values():
     log = Log()
     with pytest.raises(Diverged, match="the training loss is nan at step") as caught:
@@ -288,14 +197,4 @@ def test_stop_training_ends_early_and_training_can_go_on():
 
 def test_replicas_share_a_batch_equally(two_replicas):
     with pytest.raises(ValueError, match=r"multiple of the 2 replicas\. Received: batch_size=7"):
-        fitted(batches=small.batches(7), strategy=two_replicas)
-
-
-def test_seconds_are_booked_where_they_were_spent():
-    trainer = fitted(callbacks=[Log(Every(4))])
-    seconds = trainer.clock.seconds
-    assert set(seconds) == {"compile", "data", "train", "other"}
-    assert all(value > 0 for value in seconds.values())
-    assert sum(seconds.values()) <= trainer.clock.total
-    trainer.clock.go_on({"train": 1000.0, "total": 2000.0})
-    assert seconds["train"] > 1000 and 2000 < trainer.clock.total < 2100
+        fitted(data=small.batches(7), strategy=two_replicas)
