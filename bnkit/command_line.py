@@ -52,6 +52,10 @@ _HELP = {
         "norm_last": f"normalise the last layer, too, {_models('norm_last')}",
         "activation": f"non-linearity: {_valid('activation')}",
         "dataset": f"{_valid('dataset')}; glyphs are rendered here",
+        "train_split": "TFDS split expression of the training images, such as train[:90%]; train "
+        "if not set",
+        "test_split": "TFDS split expression of the test images; the first of test, validation, "
+        "val and valid that has labels if not set",
         "samples": f"number of gaussian samples, {_models('samples')}",
         "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
     },

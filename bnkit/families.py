@@ -44,6 +44,13 @@ class Entry:
     variant: Mapping = dataclasses.field(default_factory=dict)
 
 
+def _may_be_split(value):
+    return value is None or (isinstance(value, str) and bool(value.strip()))
+
+
+_SPLIT = Rule(_may_be_split, "a TFDS split expression, such as train[:90%]")
+
+
 def _vgg(depth):
     return Entry(
         family="vgg",
@@ -65,6 +72,8 @@ def _vgg(depth):
             "width": POSITIVE,
             "activation": one_of(("relu", "elu", "selu")),
             "dataset": Rule(_names_images, "glyphs or the name of a TFDS image classification set"),
+            "train_split": _SPLIT,
+            "test_split": _SPLIT,
         },
         timing_steps=5,
         variant={"depth": depth},

@@ -1,6 +1,10 @@
 """Losses that Keras does not have."""
 
-import keras
+from bnkit import backend
+
+backend.require_tensorflow()
+
+import keras  # noqa: E402  not before the backend is known to be right
 
 
 @keras.saving.register_keras_serializable(package="bnkit")

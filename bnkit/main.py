@@ -10,7 +10,7 @@ import pathlib
 import sys
 import tempfile
 
-from bnkit import layers, study
+from bnkit import backend, layers, study
 from bnkit.command_line import FlagError, help_text, parse
 from bnkit.study import INTERRUPTED
 
@@ -28,6 +28,10 @@ def main(argv=None):
     if values.help:
         print(help_text())
         return 0
+    try:
+        backend.require_tensorflow()
+    except backend.BackendError as error:
+        return _fail(error)
     _show_log()
     command = ["python", "-m", "bnkit.main", *argv[1:]]
     try:

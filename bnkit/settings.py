@@ -26,7 +26,7 @@ STRATEGIES = ("auto", "cpu")
 # Fields that were added after runs had been made -> the value that stands for how those were made.
 # At this value a field does not enter the run id, so that earlier runs keep theirs. An entry never
 # changes, even if the field's default does.
-LATER_FIELDS = {}
+LATER_FIELDS = {"train_split": None, "test_split": None}
 
 
 class SettingsError(ValueError):
@@ -89,6 +89,11 @@ class Settings:
         activation: Name of the non-linearity; "linear" for the deep linear network.
         dataset: `glyphs`, or the name of a TensorFlow Datasets image classification set;
             `gaussian` for the deep linear network.
+        train_split: TFDS split expression of the training images, such as `train[:90%]`; `train`
+            by default.
+        test_split: TFDS split expression of the test images, none of which may be among the
+            training images; by default the first of `test`, `validation`, `val` and `valid` that
+            is there and has labels.
         samples: Number of Gaussian samples.
         batch_size: Samples per update over all replicas together; all Gaussian ones by default.
         steps: Number of updates.
@@ -118,6 +123,8 @@ class Settings:
     norm_last: bool = False
     activation: str = None
     dataset: str = None
+    train_split: str = None
+    test_split: str = None
     samples: int = None
     batch_size: int = None
     steps: int = None

@@ -12,7 +12,7 @@ from bnkit import families
 
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
-    "rules": 0, "kinds": 0, "schedules": 0, "store": 0,
+    "backend": 0, "rules": 0, "kinds": 0, "schedules": 0, "store": 0,
     "families": 1,
     "settings": 2,
     "layers": 3, "data": 3, "losses": 3, "report": 3,
@@ -25,7 +25,7 @@ ROWS = {
     "main": 10,
 }  # fmt: skip
 WITHOUT_TENSORFLOW = {
-    "rules", "kinds", "families", "settings", "schedules", "store", "report", "study",
+    "backend", "rules", "kinds", "families", "settings", "schedules", "store", "report", "study",
     "command_line",
 }  # fmt: skip
 MAY_NOT = {

@@ -31,7 +31,7 @@ def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
         "batch_size": 64, "steps": 10, "optimizer": "adam", "weight_decay": 1e-4,
         "activation": "elu", "momentum": 0.0, "probes": ("ics",), "probe_every": 5,
         "step_sizes": (0.1, 0.2), "eval_every": 7, "sync_norm": True, "precision": "bfloat16",
-        "strategy": "cpu",
+        "strategy": "cpu", "train_split": "train[:9%]", "test_split": "train[9%:]",
     }  # fmt: skip
     of_linear = {"depth", "norm_last", "samples", "directions"}
     assert set(of_vgg) | of_linear == {field.name for field in dataclasses.fields(Settings)}

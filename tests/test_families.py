@@ -39,11 +39,15 @@ def test_defaults_are_valid(entry):
 
 
 def test_every_field_without_a_default_of_its_own_has_one_for_the_model(entry):
-    """All but the batch size, which may follow from the samples, and what others only have."""
+    """All but the batch size, which may follow from the samples, what others only have, and what
+    may be left open."""
     needed = {name for name, field in FIELDS.items() if field.default is None}
     lacking = needed - set(entry.defaults)
     foreign = set(families.DEPENDENT) - set(entry.rules)
-    assert lacking <= foreign | ({"batch_size"} if "samples" in entry.defaults else set())
+    open_to_all = {"train_split", "test_split"}
+    assert lacking <= foreign | open_to_all | (
+        {"batch_size"} if "samples" in entry.defaults else set()
+    )
 
 
 def test_a_field_that_only_some_models_have_is_off_elsewhere():
@@ -58,4 +62,5 @@ def test_models_with_a_setting_are_named():
     assert families.models_with("width") == ("vgg11", "vgg16", "dln")
     assert families.models_with("lr") == ()
     expected = {"width", "activation", "dataset", "depth", "norm_last", "samples"}
+    expected |= {"train_split", "test_split"}
     assert set(families.DEPENDENT) == expected

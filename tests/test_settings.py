@@ -17,6 +17,8 @@ INVALID = {
     "samples": [0, 1000],
     "directions": [0, 1.5],
     "dataset": ["", " ", "gaussian"],
+    "train_split": ["", " ", 1, ("train",)],
+    "test_split": ["", " ", 1, ("test",)],
     "batch_size": [0, -128, 1.5],
     "steps": [0, 10.0],
     "optimizer": ["SGD", "rmsprop"],
@@ -83,6 +85,7 @@ def test_equal_settings_have_one_id_and_any_difference_another():
         "batch_size": 64, "steps": 10, "optimizer": "adam", "momentum": 0.9, "weight_decay": 1e-4,
         "activation": "elu", "probes": (), "probe_every": 5, "step_sizes": (0.1,), "eval_every": 5,
         "sync_norm": True, "precision": "bfloat16", "strategy": "cpu",
+        "train_split": "train[:9%]", "test_split": "train[9%:]",
     }  # fmt: skip
     of_linear = {"depth": 3, "norm_last": True, "samples": 2000, "directions": 2}
     fields = {field.name for field in dataclasses.fields(Settings)}
@@ -130,7 +133,9 @@ def test_a_later_field_enters_the_id_once_it_differs_from_how_earlier_runs_were_
         crops: tuple[float, ...] = (0.5, 1.0)
 
     assert Later().run_id != Settings().run_id
-    monkeypatch.setattr(settings, "LATER_FIELDS", {"split": "train", "crops": (0.5, 1.0)})
+    known = settings.LATER_FIELDS
+    later = {"split": "train", "crops": (0.5, 1.0)}
+    monkeypatch.setattr(settings, "LATER_FIELDS", {**known, **later})
     assert Later().run_id == Later(crops=[0.5, 1]).run_id == Settings().run_id
     ids = {Later(**chosen).run_id for chosen in ({"split": "test"}, {"crops": (0.5,)})}
     assert len(ids | {Settings().run_id}) == 3

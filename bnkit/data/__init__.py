@@ -39,9 +39,11 @@ def load(name, *, data_dir=None, train_split=None, test_split=None, progress=Tru
             test_split=test_split,
             progress=progress,
         )
-    if train_split or test_split:
+    flags = {"--train_split": train_split, "--test_split": test_split}
+    chosen = [f"{flag}={value}" for flag, value in flags.items() if value]
+    if chosen:
         raise DataError(
             "--train_split and --test_split are for TFDS sets; the glyphs have their own splits. "
-            f"Received: --train_split={train_split} --test_split={test_split}"
+            f"Received: {' '.join(chosen)}"
         )
     return load_glyphs(progress=progress)

@@ -20,7 +20,13 @@ def load_dataset(settings, data_dir, progress):
     """
     if families.get(settings.model).data is families.Data.GAUSSIAN:
         return data.load_gaussian(settings.samples, int(settings.width), settings.seed)
-    return data.load(settings.dataset, data_dir=data_dir, progress=progress)
+    return data.load(
+        settings.dataset,
+        data_dir=data_dir,
+        train_split=settings.train_split,
+        test_split=settings.test_split,
+        progress=progress,
+    )
 
 
 def make_trainer(settings, dataset, batches, clock):

@@ -34,7 +34,7 @@ class Batch:
         self.across_replicas = (
             synchronized and context is not None and context.num_replicas_in_sync > 1
         )
-        self.mask = None if mask is None else _in_shape_of(inputs, mask)
+        self.mask = None if mask is None else in_shape_of(inputs, mask)
         if self.mask is None:
             count = tf.cast(tf.size(inputs) // tf.shape(inputs)[unit_axis], dtype)
         else:
@@ -83,7 +83,7 @@ class Batch:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
-def _in_shape_of(inputs, mask):
+def in_shape_of(inputs, mask):
     """The mask as booleans, one for each value of the inputs."""
     mask = tf.cast(mask, tf.bool)
     rank, covered = len(inputs.shape), len(mask.shape)

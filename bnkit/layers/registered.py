@@ -3,6 +3,16 @@
 Whatever part of bnkit loads Keras imports this module.
 """
 
-from bnkit.layers import batch_norm, comparators, lp_norm, noise, weight_norm
+from bnkit import backend
+
+backend.require_tensorflow()
+
+from bnkit.layers import (  # noqa: E402  not before the backend is known to be right
+    batch_norm,
+    comparators,
+    lp_norm,
+    noise,
+    weight_norm,
+)
 
 __all__ = ["batch_norm", "comparators", "lp_norm", "noise", "weight_norm"]

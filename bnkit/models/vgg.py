@@ -14,8 +14,12 @@ _PLANS = {
     16: (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"),
 }
 _DENSE_UNITS = 512
+# That of the images, whatever Keras's configuration says.
+_DATA_FORMAT = "channels_last"
 _WEIGHT_LAYERS = {
-    "conv": functools.partial(keras.layers.Conv2D, kernel_size=3, padding="same"),
+    "conv": functools.partial(
+        keras.layers.Conv2D, kernel_size=3, padding="same", data_format=_DATA_FORMAT
+    ),
     "dense": keras.layers.Dense,
 }
 
@@ -44,7 +48,8 @@ def vgg(
         depth: Number of weight layers, 11 or 16.
         width: Multiplies the units of every layer but the logits.
         classes: Number of logits.
-        input_shape: `(height, width, channels)`, at least 1x1.
+        input_shape: `(height, width, channels)`, at least 1x1; channels are last whatever Keras's
+            configuration says.
         activation: Name of the non-linearity, such as "relu", "elu" or "selu".
         seed: Makes the initial weights reproducible, and equal for every normalisation.
 
@@ -105,7 +110,7 @@ def _hidden_stages(x, depth, stage):
         else:
             index += 1
             x = stage(x, "conv", index, entry)
-    x = keras.layers.Flatten(name="flatten")(x)
+    x = keras.layers.Flatten(data_format=_DATA_FORMAT, name="flatten")(x)
     for index in (depth - 2, depth - 1):
         x = stage(x, "dense", index, _DENSE_UNITS)
     return x
@@ -116,4 +121,4 @@ def _pooled(x, name):
     if max(x.shape[1:3]) == 1:
         # Nothing to pool, and TensorFlow gets the second derivative of such a pooling wrong.
         return x
-    return keras.layers.MaxPooling2D(padding="same", name=name)(x)
+    return keras.layers.MaxPooling2D(padding="same", data_format=_DATA_FORMAT, name=name)(x)

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from bnkit.layers import BatchNorm
+from bnkit.layers.batch import in_shape_of
 from bnkit.probes import replicas
 from bnkit.probes.objective import Objective
 from bnkit.probes.recording import parts, recorded
@@ -82,7 +83,8 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
     for call, of_call in zip(calls, gradients, strict=True):
         layer = call.owner
         gamma = tf.cast(values[id(layer.gamma)] if layer.scale else 1, tf.float64)
-        terms.append(_sides(call.inputs[0], *of_call, gamma, layer, objective))
+        counted = _counted(call)
+        terms.append(_sides(call.inputs[0], *of_call, gamma, layer, objective, counted))
     left, right, squared = tf.unstack(tf.stack(replicas.added_up(terms)), axis=1)
     return BatchNormIdentity(
         tuple(call.owner.name for call in calls),
@@ -115,33 +117,49 @@ def _first_of_each(calls):
     return list(first.values())
 
 
-def _sides(y, by_y, g, gamma, layer, objective):
-    """What this replica adds to left, right and `||g||^2`, `[3]`."""
+def _counted(call):
+    """True for the values that the statistics of a call are taken over; None for all of them."""
+    if "batch" in call.keywords:
+        return call.keywords["batch"].mask
+    mask = call.keywords.get("mask")
+    return None if mask is None else in_shape_of(call.inputs[0], mask)
+
+
+def _sides(y, by_y, g, gamma, layer, objective, counted):
+    """What this replica adds to left, right and `||g||^2`, `[3]`.
+
+    Values that a mask takes out of the statistics are normalised by them nevertheless: they have
+    gradients, but no part in the mean and the variance. With sums over all values for `<1, g>` and
+    `<y_hat, g>`, and over those that count for the same with index c, the right side is
+    `gamma^2/sigma^2 (||g||^2 + (<1, g> (<1, g> - 2 <1, g>_c) + the same of y_hat) / m)`.
+    """
     # In the type of the activations, at least float32; from the sums of each sample on in float64.
     dtype = tf.float64 if y.dtype == tf.float64 else tf.float32
     y, by_y, g = [tf.cast(tensor, dtype) for tensor in (y, by_y, g)]
     by_y, g = objective.unscaled([by_y, g])
 
     def over_batch(*values):
-        return over_replicas([_by_unit(value, layer.axis) for value in values])
-
-    def over_replicas(sums):
+        sums = [_by_unit(value, layer.axis) for value in values]
         return replicas.added_up(sums) if layer.synchronized else sums
+
+    def of_counted(values):
+        return values if counted is None else tf.where(counted, values, 0)
 
     def broadcast(of_units):
         shape = [1] * len(y.shape)
         shape[layer.axis] = -1
         return tf.cast(tf.reshape(of_units, shape), dtype)
 
-    (count,) = over_replicas([tf.cast(tf.size(y) // y.shape[layer.axis], tf.float64)])
-    (total,) = over_batch(y)
+    count, total = over_batch(of_counted(tf.ones_like(y)), of_counted(y))
     centred = y - broadcast(total / count)
-    squares, of_g, along_one, along_centred = over_batch(
-        tf.square(centred), tf.square(g), g, g * centred
+    along = g * centred
+    squares, of_g, one, one_counted, hat, hat_counted = over_batch(
+        of_counted(tf.square(centred)), tf.square(g), g, of_counted(g), along, of_counted(along)
     )
     variance = squares / count + layer.epsilon
-    along_y_hat = tf.square(along_centred) / variance
-    right = tf.square(gamma) / variance * (of_g - (tf.square(along_one) + along_y_hat) / count)
+    along_one = one * (one - 2 * one_counted)
+    along_hat = hat * (hat - 2 * hat_counted) / variance
+    right = tf.square(gamma) / variance * (of_g + (along_one + along_hat) / count)
     right = tf.reduce_sum(right)
     if layer.synchronized:
         # The same on all replicas, of the global batch.

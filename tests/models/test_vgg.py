@@ -181,3 +181,15 @@ def test_weight_normalisation_starts_as_the_network_without(seed):
         f"norm{i}" for i in range(1, 11)
     ]
     assert arms[1].count_params() > arms[0].count_params()
+
+
+def test_channels_are_last_whatever_keras_is_set_to():
+    """Else the same code would silently build another network."""
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    expected = models.vgg("bn", width=0.05, input_shape=(8, 8, 3), seed=0)(x)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = models.vgg("bn", width=0.05, input_shape=(8, 8, 3), seed=0)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(model(x), expected)

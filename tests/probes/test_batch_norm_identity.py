@@ -56,6 +56,32 @@ def test_with_epsilon_zero_both_sides_are_equal(norm):
     assert np.max(identity.relative_difference) < 1e-5
 
 
+@BOTH
+@pytest.mark.parametrize("masks_loss", [True, False])
+def test_masked_values_have_gradients_but_no_part_in_the_statistics(norm, masks_loss):
+    """Both sides are equal, and the left one is that of a plain tape."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(2, 1, size=(6, 7, 3)).astype("float32")
+    for sample, length in enumerate(rng.integers(2, 7, 6)):
+        x[sample, length:] = 0
+    w = rng.normal(size=x.shape).astype("float32")
+    if masks_loss:
+        w[(x == 0).all(-1)] = 0
+    layer = norm(epsilon=0.0, name="norm")
+    inputs = keras.Input((7, 3))
+    model = keras.Model(inputs, layer(keras.layers.Masking()(inputs)))
+    layer.gamma.assign([0.5, 1.0, 2.0])
+    identity = batch_norm_identity(model, lambda w, z: tf.reduce_sum(w * z**2), (x, w))
+    with tf.GradientTape() as tape:
+        y = tf.constant(x)
+        tape.watch(y)
+        z = layer(y, mask=(x != 0).any(-1), training=True)
+        loss = tf.reduce_sum(w * z**2)
+    expected = float(tf.reduce_sum(tf.square(tape.gradient(loss, y))))
+    np.testing.assert_allclose(identity.left, [expected], rtol=1e-5)
+    np.testing.assert_allclose(identity.right, identity.left, rtol=1e-4)
+
+
 CASES = {"dense": ((16, 5), -1), "image": ((4, 3, 3, 5), -1), "axis 1": ((4, 5, 3, 3), 1)}
 
 
