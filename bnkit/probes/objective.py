@@ -1,5 +1,6 @@
 """The function that every probe looks at: a model's loss on one batch, at any weights."""
 
+import contextlib
 import inspect
 
 import keras
@@ -223,13 +224,25 @@ def _loss_scale(model):
     return tf.constant(_FLOAT16_SCALE) if "float16" in computed_in else None
 
 
+@contextlib.contextmanager
 def at_values(model, weights, state, collect_losses=False):
-    """A scope in which the model's variables have these values, and assignments stay inside."""
+    """A scope in which the model's variables have these values, and nothing in it is changed.
+
+    Assignments stay inside, and the losses that the model's layers have added stay as they are.
+    """
     values = [
         *zip(model.trainable_variables, weights, strict=True),
         *zip(model.non_trainable_variables, state, strict=True),
     ]
-    return keras.StatelessScope(state_mapping=values, collect_losses=collect_losses)
+    added = [(layer, layer._losses[:], set(layer._loss_ids)) for layer in model._flatten_layers()]
+    try:
+        with keras.StatelessScope(state_mapping=values, collect_losses=collect_losses) as scope:
+            yield scope
+    finally:
+        for layer, losses, ids in added:
+            layer._losses[:] = losses
+            layer._loss_ids.clear()
+            layer._loss_ids.update(ids)
 
 
 def call(model, x, training):

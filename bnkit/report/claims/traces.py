@@ -193,7 +193,13 @@ class Trace:
     def _records(self, kind):
         if not self.run.records.get(kind):
             raise NotComparable(f'norm={self.norm} has no records of kind "{kind}"')
-        return frames.frame([self.run], kind)
+        table = frames.frame([self.run], kind)
+        if "statistics" in table and (table["statistics"].fillna("batch") != "batch").any():
+            raise NotComparable(
+                f'norm={self.norm} has records of kind "{kind}" with moving statistics, and the '
+                "claims are about those of the batch"
+            )
+        return table
 
 
 def final(performance):

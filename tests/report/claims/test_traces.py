@@ -153,3 +153,11 @@ def test_two_sides_that_are_both_zero_are_equal():
     assert differences(1e-6, 0.5) == [1e-6, 0.5] * 2
     assert differences("nan", left=0.0, right=0.0) == [0.0, 0.0]
     assert np.isnan(differences("nan", left="inf", right="inf")).all()
+
+
+def test_measurements_with_moving_statistics_decide_nothing():
+    records = [{**one, "statistics": "moving"} for one in made_up.landscape()]
+    with pytest.raises(NotComparable, match="with moving statistics"):
+        _ = made_up.trace("bn", 0, records).smoothness
+    records = [{**one, "statistics": "batch"} for one in made_up.landscape()]
+    assert made_up.trace("bn", 0, records).smoothness.eq(10).all()
