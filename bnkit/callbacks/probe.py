@@ -225,12 +225,14 @@ class ProbeCallback(Callback):
     def record(self, **values):
         """One record of this step, with what it says of how it was measured.
 
-        It is kept and written once the step has made its update. A loss-scaled optimizer may leave
-        that out, where the scaled gradient overflows as that of the probe may have: the next batch
-        is then the same step again, with a smaller scale.
+        In `model.fit` it is kept and written once the step has made its update. A loss-scaled
+        optimizer may leave that out, where the scaled gradient overflows as that of the probe may
+        have: the next batch is then the same step again, with a smaller scale.
         """
         how = {name: getattr(self, name) for name in MEASURED_HOW}
         self._measured.append({"step": self._step, "kind": self.kind, **values, **how})
+        if self.trainer is not None:
+            self._keep()
 
     def _keep(self):
         for record in self._measured:

@@ -63,8 +63,6 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
             not match it.
     """
     objective = Objective(model, loss_fn, batch, weights, state, statistics)
-    values = dict(zip(map(id, model.trainable_variables), objective.weights, strict=True))
-    values |= zip(map(id, model.non_trainable_variables), objective.state, strict=True)
     tape = tf.GradientTape(watch_accessed_variables=False)
     with tape, recorded(_targets(model), tape) as calls:
         scaled = objective.scaled(objective.replica_loss(objective.weights))
@@ -79,12 +77,12 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
         [(call.inputs[0], call.outputs[0]) for call in calls],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    terms = []
-    for call, of_call in zip(calls, gradients, strict=True):
-        layer = call.owner
-        gamma = tf.cast(values[id(layer.gamma)] if layer.scale else 1, tf.float64)
-        counted = _counted(call)
-        terms.append(_sides(call.inputs[0], *of_call, gamma, layer, objective, counted))
+    terms = [
+        _sides(call, *of_call, gamma, objective)
+        for call, of_call, gamma in zip(
+            calls, gradients, _gammas(calls, model, objective), strict=True
+        )
+    ]
     left, right, squared = tf.unstack(tf.stack(replicas.added_up(terms)), axis=1)
     return BatchNormIdentity(
         tuple(call.owner.name for call in calls),
@@ -93,6 +91,14 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
         tf.abs(left - right) / right,
         tf.sqrt(left / squared),
     )
+
+
+def _gammas(calls, model, objective):
+    """The scales of the layers, at the values that the objective is looked at."""
+    values = dict(zip(map(id, model.trainable_variables), objective.weights, strict=True))
+    values |= zip(map(id, model.non_trainable_variables), objective.state, strict=True)
+    layers = [call.owner for call in calls]
+    return [tf.cast(values[id(one.gamma)] if one.scale else 1, tf.float64) for one in layers]
 
 
 def _targets(model):
@@ -125,7 +131,7 @@ def _counted(call):
     return None if mask is None else in_shape_of(call.inputs[0], mask)
 
 
-def _sides(y, by_y, g, gamma, layer, objective, counted):
+def _sides(call, by_y, g, gamma, objective):
     """What this replica adds to left, right and `||g||^2`, `[3]`.
 
     Values that a mask takes out of the statistics are normalised by them nevertheless: they have
@@ -133,6 +139,7 @@ def _sides(y, by_y, g, gamma, layer, objective, counted):
     `<y_hat, g>`, and over those that count for the same with index c, the right side is
     `gamma^2/sigma^2 (||g||^2 + (<1, g> (<1, g> - 2 <1, g>_c) + the same of y_hat) / m)`.
     """
+    y, layer, counted = call.inputs[0], call.owner, _counted(call)
     # In the type of the activations, at least float32; from the sums of each sample on in float64.
     dtype = tf.float64 if y.dtype == tf.float64 else tf.float32
     y, by_y, g = [tf.cast(tensor, dtype) for tensor in (y, by_y, g)]

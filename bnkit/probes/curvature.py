@@ -80,27 +80,36 @@ def curvature(
     >>> round(float(result.top_eigenvalue), 4), float(result.sharpness)
     (3.0, -1.0)
     """
-    if products < 1:
-        raise ValueError(f"`products` must be >= 1. Received: products={products!r}")
-    if not tolerance >= 0:
-        raise ValueError(f"`tolerance` must be >= 0. Received: tolerance={tolerance!r}")
+    _check(products, tolerance)
     objective = Objective(model, loss_fn, batch, weights, state, statistics)
     loss, gradient, multiply = _second_order(objective)
     norm = tf.norm(gradient)
-    # By an infinite norm it would be 0, and look like the one of a line.
-    direction = tf.where(tf.math.is_finite(norm), gradient / norm, float("nan"))
     alone = objective.replicas == 1
     method = _Lanczos(
         start=tf.random.stateless_normal(gradient.shape, seed, dtype=gradient.dtype),
         steps=min(products, gradient.shape[0]),
         tolerance=tolerance if alone else 0.0,
     )
+    sharpness, found = _multiplied(gradient, norm, multiply, method, alone)
+    return Curvature(loss, norm, sharpness, found.eigenvalue, found.residual, found.count)
+
+
+def _check(products, tolerance):
+    if products < 1:
+        raise ValueError(f"`products` must be >= 1. Received: products={products!r}")
+    if not tolerance >= 0:
+        raise ValueError(f"`tolerance` must be >= 0. Received: tolerance={tolerance!r}")
+
+
+def _multiplied(gradient, norm, multiply, method, alone):
+    """The sharpness, from the product with the gradient, and Lanczos' progress, from the others.
+
+    All products are made in one loop: the graph has to hold the product only once.
+    """
+    # Divided by an infinite norm, the gradient would be 0, as if the loss were linear.
+    direction = tf.where(tf.math.is_finite(norm), gradient / norm, float("nan"))
 
     def step(first, sharpness, progress):
-        """A product with the gradient at first, and then those of Lanczos' method.
-
-        All in one loop: the graph has to hold the product only once.
-        """
         vector = tf.where(first, direction, progress.vector)
         product = multiply(vector)
         sharpness = tf.where(first, tf.tensordot(vector, product, 1), sharpness)
@@ -117,7 +126,7 @@ def curvature(
         for _ in range(1 + method.steps):
             values = step(*values)
     _, sharpness, found = values
-    return Curvature(loss, norm, sharpness, found.eigenvalue, found.residual, found.count)
+    return sharpness, found
 
 
 def flatten(tensors):

@@ -68,18 +68,7 @@ def landscape(
     >>> landscape(model, half_square, (np.ones((4, 1)), np.zeros(4)), [0.5, 1.0]).losses.numpy()
     array([0.5, 0. ], dtype=float32)
     """
-    if direction not in ("gradient", "random"):
-        raise ValueError(
-            f"`direction` must be 'gradient' or 'random'. Received: direction={direction!r}"
-        )
-    if (direction == "random") != (seed is not None):
-        raise ValueError(
-            "A random direction needs a `seed`, and no other takes one. "
-            f"Received: direction={direction!r}, seed={seed!r}"
-        )
-    step_sizes = [float(s) for s in step_sizes]
-    if not step_sizes or not all(0 < s < float("inf") for s in step_sizes):
-        raise ValueError(f"`step_sizes` must be finite and > 0. Received: step_sizes={step_sizes}")
+    step_sizes = _checked(step_sizes, direction, seed)
     objective = Objective(model, loss_fn, batch, weights, state, statistics)
     theta = objective.weights
     evaluate = objective.evaluator()
@@ -95,11 +84,31 @@ def landscape(
 
     sizes = tf.constant(step_sizes, gradient_norm.dtype)
     losses, distances = objective.in_turn(at, sizes, (loss.dtype, gradient_norm.dtype))
-    ratios = distances / (sizes * gradient_norm)
-    # Spelled out because a maximum may pass over a nan.
-    undefined = tf.reduce_any(tf.math.is_nan(ratios))
-    smoothness = tf.where(undefined, tf.cast(float("nan"), ratios.dtype), tf.reduce_max(ratios))
+    smoothness = _largest(distances / (sizes * gradient_norm))
     return Landscape(loss, gradient_norm, losses, distances, smoothness)
+
+
+def _largest(ratios):
+    """The largest of them; NaN if one is, which a maximum may pass over."""
+    undefined = tf.reduce_any(tf.math.is_nan(ratios))
+    return tf.where(undefined, tf.cast(float("nan"), ratios.dtype), tf.reduce_max(ratios))
+
+
+def _checked(step_sizes, direction, seed):
+    """The step sizes as numbers, if all arguments are valid."""
+    if direction not in ("gradient", "random"):
+        raise ValueError(
+            f"`direction` must be 'gradient' or 'random'. Received: direction={direction!r}"
+        )
+    if (direction == "random") != (seed is not None):
+        raise ValueError(
+            "A random direction needs a `seed`, and no other takes one. "
+            f"Received: direction={direction!r}, seed={seed!r}"
+        )
+    step_sizes = [float(s) for s in step_sizes]
+    if not step_sizes or not all(0 < s < float("inf") for s in step_sizes):
+        raise ValueError(f"`step_sizes` must be finite and > 0. Received: step_sizes={step_sizes}")
+    return step_sizes
 
 
 def _random(gradient, norm, seed):
