@@ -3,6 +3,7 @@
 from bnkit import backend
 
 backend.require_tensorflow()
+backend.choose_kernels()
 
 import keras  # noqa: E402  not before the backend is known to be right
 

@@ -124,6 +124,7 @@ def _check_users_layers(grid):
     """Imports the user's own layers, so that a slip shows before anything is trained."""
     paths = {settings.norm for settings in grid if ":" in settings.norm}
     if paths:
+        backend.choose_kernels()
         with _without_start_up_messages():
             import keras  # noqa: F401
         for path in sorted(paths):
@@ -132,6 +133,7 @@ def _check_users_layers(grid):
 
 def _run(values, settings, command):
     """Trains, measures, reports; returns the exit code."""
+    study.choose_kernels(_study_dir(values) / settings.run_id, values.resume)
     with _without_start_up_messages():
         import tensorflow as tf
 

@@ -1,6 +1,8 @@
-"""Another backend of Keras than TensorFlow ends in one clear line."""
+"""What is decided before Keras and TensorFlow are loaded."""
 
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -44,8 +46,6 @@ def test_the_environment_counts_more_than_the_file(unloaded, monkeypatch):
 
 
 def run(*arguments, **environment):
-    import os
-
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
@@ -69,3 +69,92 @@ def test_the_command_says_so_in_one_line(tmp_path):
     (line,) = result.stderr.splitlines()
     assert "KERAS_BACKEND=tensorflow" in line and not list(tmp_path.iterdir())
     assert run("-m", "bnkit.main", "--help").returncode == 0
+
+
+@pytest.fixture
+def before_tensorflow(monkeypatch):
+    """As before TensorFlow is loaded, where nobody has decided on its kernels."""
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    # Set, and not only taken away: so that what the test sets is taken away again.
+    monkeypatch.setenv(backend.ONEDNN, "")
+    monkeypatch.delenv(backend.ONEDNN)
+
+
+@pytest.mark.parametrize(
+    ("user", "begun_with", "expected"),
+    [
+        (None, None, "1"),
+        ("0", None, "0"),
+        ("1", None, "1"),
+        # A run that goes on has what it was begun with, whatever else is said now.
+        (None, "off", "0"),
+        ("1", "off", "0"),
+        ("0", "on", "1"),
+        # Of a run that does not say, or of an unknown processor.
+        (None, "unknown", "1"),
+        ("0", "unknown", "0"),
+    ],
+)
+def test_kernels_are_on_unless_the_user_or_the_run_says_otherwise(
+    before_tensorflow, monkeypatch, user, begun_with, expected
+):
+    if user is not None:
+        monkeypatch.setenv(backend.ONEDNN, user)
+    backend.choose_kernels(begun_with)
+    assert os.environ[backend.ONEDNN] == expected
+    assert backend.onednn() == {"1": "on", "0": "off"}[expected]
+
+
+FLAGS = {
+    "avx2": "flags\t\t: fpu sse2 avx avx2 fma",
+    "vnni": "processor: 0\nflags\t\t: fpu avx2 avx512_vnni fma",
+    "none": "processor: 0",
+}
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [
+        ("x86_64", "avx2", "off"),
+        ("x86_64", "vnni", "on"),
+        ("x86_64", "none", "off"),
+        ("aarch64", "vnni", "unknown"),
+    ],
+)
+def test_without_a_choice_the_processor_tells(
+    before_tensorflow, monkeypatch, machine, flags, expected
+):
+    monkeypatch.setattr(backend.platform, "machine", lambda: machine)
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda self: FLAGS[flags])
+    assert backend.onednn() == expected
+
+
+def test_once_tensorflow_is_loaded_without_them_a_line_says_how_to_have_them(
+    before_tensorflow, monkeypatch, caplog
+):
+    monkeypatch.setitem(sys.modules, "tensorflow", pathlib)
+    monkeypatch.setattr(backend.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda self: FLAGS["avx2"])
+    backend.choose_kernels()
+    (line,) = caplog.messages
+    assert 'os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"' in line
+    assert backend.ONEDNN not in os.environ
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda self: FLAGS["vnni"])
+    backend.choose_kernels()
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("user", [{}, {backend.ONEDNN: "0"}])
+def test_a_run_says_which_kernels_it_had(tmp_path, user):
+    environment = {name: v for name, v in os.environ.items() if name != backend.ONEDNN}
+    folders = [f"--runs_dir={tmp_path / 'runs'}", f"--reports_dir={tmp_path / 'reports'}"]
+    task = ["--model=dln", "--depth=2", "--samples=20", "--steps=3", "--probes="]
+    subprocess.run(
+        [sys.executable, "-m", "bnkit.main", *task, *folders],
+        check=True,
+        capture_output=True,
+        env={**environment, **user},
+    )
+    (path,) = (tmp_path / "runs" / "main").iterdir()
+    described = json.loads((path / "settings.json").read_text())
+    assert described["device"]["onednn"] == ("off" if user else "on")

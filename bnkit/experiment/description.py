@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from bnkit import store
+from bnkit import backend, store
 
 
 def describe(settings, study_dir, command, dataset, trainer):
@@ -27,6 +27,7 @@ def describe(settings, study_dir, command, dataset, trainer):
             "replicas": trainer.replicas,
             "devices": [_device_name(d) for d in trainer.strategy.extended.worker_devices],
             "cores": os.cpu_count(),
+            "onednn": backend.onednn(),
         },
         parameters=trainer.model.count_params(),
     )

@@ -6,6 +6,7 @@ Whatever part of bnkit loads Keras imports this module.
 from bnkit import backend
 
 backend.require_tensorflow()
+backend.choose_kernels()
 
 from bnkit.layers import (  # noqa: E402  not before the backend is known to be right
     batch_norm,

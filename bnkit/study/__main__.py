@@ -8,6 +8,7 @@ its study, however that ends, and a Ctrl-C in the terminal reaches each run once
 import json
 import logging
 import os
+import pathlib
 import re
 import signal
 import sys
@@ -16,7 +17,7 @@ import traceback
 
 from bnkit.settings import Settings
 from bnkit.store import read_status
-from bnkit.study.process import INTERRUPTED
+from bnkit.study.process import INTERRUPTED, choose_kernels
 
 
 def main():
@@ -26,10 +27,12 @@ def main():
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("bnkit").setLevel(logging.INFO)
+    settings = Settings(**task.pop("settings"))
+    choose_kernels(pathlib.Path(task["study_dir"]) / settings.run_id, task["resume"])
     try:
         from bnkit import experiment
 
-        directory = experiment.run(Settings(**task.pop("settings")), **task, progress=False)
+        directory = experiment.run(settings, **task, progress=False)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:

@@ -7,10 +7,22 @@ import subprocess
 import sys
 import time
 
-from bnkit.store import RunFiles, read_status
+from bnkit import backend
+from bnkit.store import RunError, RunFiles, read_description, read_status
 
 # The exit code that a shell gives a command ended by Ctrl-C.
 INTERRUPTED = 130
+
+
+def choose_kernels(directory, resume):
+    """Before TensorFlow is loaded: a run that goes on has the kernels that it was begun with."""
+    begun_with = None
+    if resume:
+        # A description that cannot be read is told of once the run is opened.
+        with contextlib.suppress(RunError):
+            description = read_description(directory) or {}
+            begun_with = description.get("device", {}).get("onednn")
+    backend.choose_kernels(begun_with)
 
 
 class Process:
