@@ -3,7 +3,7 @@
 PYTHON ?= python3
 FLAGS ?=
 
-.PHONY: demo test lint
+.PHONY: demo test test-long lint
 
 # One run with batch norm, from data to report. FLAGS adds flags, as in FLAGS="--norm=none".
 demo: .venv/installed
@@ -11,6 +11,10 @@ demo: .venv/installed
 
 test: .venv/installed
 	.venv/bin/python -m pytest -n 2
+
+# Runs that are killed again and again: half an hour and more.
+test-long: .venv/installed
+	.venv/bin/python -m pytest -m "long or not long" tests/kills
 
 lint: .venv/installed
 	.venv/bin/ruff check

@@ -8,6 +8,7 @@ from absl import flags
 
 from bnkit import families, layers, study
 from bnkit.kinds import KINDS, PROBES
+from bnkit.rules import POSITIVE
 from bnkit.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings, SettingsError
 
 _PURPOSE = """\
@@ -83,6 +84,7 @@ _HELP = {
         "runs_dir": "runs are written to RUNS_DIR/STUDY/RUN",
         "reports_dir": "reports are written to REPORTS_DIR/STUDY/RUN; that of a grid to "
         "REPORTS_DIR/STUDY",
+        "checkpoint_seconds": "between two checkpoints, at least: what a crash loses at most",
         "resume": "keep what an earlier run of the same settings measured, and go on from there",
     },
     "Grids": {
@@ -95,6 +97,7 @@ _DEFAULTS = {
     "study": "main",
     "runs_dir": "runs",
     "reports_dir": "reports",
+    "checkpoint_seconds": 30.0,
     "resume": True,
     "jobs": 1,
     "dry_run": False,
@@ -235,6 +238,8 @@ def _check(values):
         raise SettingsError("study", values.study, "the name of a folder")
     if values.jobs < 1:
         raise SettingsError("jobs", values.jobs, "a whole number >= 1")
+    if not POSITIVE.accepts(values.checkpoint_seconds):
+        raise SettingsError("checkpoint_seconds", values.checkpoint_seconds, POSITIVE.valid)
 
 
 def _wrapped(label, text, indent=_INDENT):

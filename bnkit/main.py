@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -18,7 +19,8 @@ from bnkit.study import INTERRUPTED
 def main(argv=None):
     """Runs the command; returns its exit code.
 
-    That is 0; 1 if runs of a study failed; 2 for input that is not valid; 130 after Ctrl-C.
+    That is 0 if all runs are done, diverged ones included; 1 if a run failed; 2 for input that is
+    not valid; 130 after Ctrl-C, SIGTERM or SIGHUP.
     """
     argv = sys.argv if argv is None else argv
     try:
@@ -33,6 +35,7 @@ def main(argv=None):
     except backend.BackendError as error:
         return _fail(error)
     _show_log()
+    _hear_signals()
     command = ["python", "-m", "bnkit.main", *argv[1:]]
     try:
         if values.dry_run:
@@ -93,6 +96,7 @@ def _run_study(values, grid, command):
             data_dir=values.data_dir or None,
             resume=values.resume,
             command=command,
+            checkpoint_seconds=values.checkpoint_seconds,
         )
         heads = tables.read_headlines(outcomes, study_dir)
     except (ValueError, OSError, RunError) as error:
@@ -144,7 +148,7 @@ def _run(values, settings, command):
     from bnkit.report.page.headlines import headlines, sentence, warnings
     from bnkit.report.page.images import show_report
     from bnkit.report.runs import read_runs
-    from bnkit.store import RunError
+    from bnkit.store import RunError, RunFailed
 
     report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
     try:
@@ -156,10 +160,19 @@ def _run(values, settings, command):
             data_dir=values.data_dir or None,
             resume=values.resume,
             command=command,
+            checkpoint_seconds=values.checkpoint_seconds,
         )
-        page = write_report(run, report)
         (result,) = headlines(read_runs(run))
+        if result["status"] == "interrupted":
+            return _fail(
+                f"{result['reason']} after {result['steps']} of {settings.steps} steps; the same "
+                "command goes on from there",
+                code=INTERRUPTED,
+            )
+        page = write_report(run, report)
         show_report(page, run, result["steps"])
+    except RunFailed as error:
+        return _fail(error, code=1)
     except (ValueError, OSError, RunError) as error:
         return _fail(error)
     for line in warnings([result]):
@@ -167,7 +180,7 @@ def _run(values, settings, command):
     print(sentence(result))
     print(f"report: {page}")
     print(f"TensorBoard: tensorboard --logdir {values.runs_dir}")
-    return INTERRUPTED if result["status"] == "interrupted" else 0
+    return 0
 
 
 @contextlib.contextmanager
@@ -200,6 +213,14 @@ def _show_log():
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def _hear_signals():
+    """Until a run or a study hears them itself, signals end the command as Ctrl-C does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _fail(message, code=2):

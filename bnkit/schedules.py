@@ -1,6 +1,7 @@
 """When something happens, in steps; a step is the number of updates already made."""
 
 import bisect
+import time
 
 
 class Every:
@@ -36,3 +37,24 @@ class At:
         """The first step of the schedule that is not before `step`, or None after the last."""
         place = bisect.bisect_left(self.steps, step)
         return self.steps[place] if place < len(self.steps) else None
+
+
+class Elapsed:
+    """Whichever step comes once so many seconds have passed.
+
+    Args:
+        seconds: From now on, and from each `restart`.
+        now: What tells the time, in seconds.
+    """
+
+    def __init__(self, seconds, now=time.monotonic):
+        self._now = now
+        self.restart(seconds)
+
+    def restart(self, seconds):
+        """Waits for so many seconds from now on."""
+        self._due = self._now() + seconds
+
+    def next(self, step):
+        """`step` itself if it is time, or else None: it is not known which step it will be."""
+        return step if self._now() >= self._due else None

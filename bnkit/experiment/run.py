@@ -6,24 +6,33 @@ import logging
 import pathlib
 
 from bnkit import callbacks, data
-from bnkit.experiment import assembly, interrupt
+from bnkit.experiment import assembly, failure, interrupt
 from bnkit.experiment.description import describe
 from bnkit.experiment.watchers import watchers
-from bnkit.store import ENDED, RunDir, RunError
+from bnkit.store import ENDED, RunDir, RunError, RunFailed
 from bnkit.training import Clock, Diverged
 
-# A run of hours loses at most this many steps to a crash; Ctrl-C loses none.
-_CHECKPOINT_EVERY = 500
+# What a crash loses of a run at most; Ctrl-C loses nothing.
+CHECKPOINT_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
 
-def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress=True):
+def run(
+    settings,
+    study_dir,
+    *,
+    data_dir=None,
+    resume=True,
+    command=(),
+    progress=True,
+    checkpoint_seconds=CHECKPOINT_SECONDS,
+):
     """Trains and measures as `settings` say; everything lands in `study_dir/RUN/`.
 
     A run that has already ended is left as it is; an interrupted one goes on from its checkpoint;
-    both unless `resume` is false. Ctrl-C ends the run after the current steps, with a checkpoint; a
-    third one ends it at once.
+    both unless `resume` is false. Ctrl-C, SIGTERM and SIGHUP end the run after the current steps,
+    with a checkpoint; the third of them ends it at once.
 
     Args:
         settings: `bnkit.Settings`.
@@ -32,18 +41,25 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
         resume: Whether to keep what an earlier run of the same settings measured.
         command: The command line that asked for the run, recorded to repeat it.
         progress: Whether to show progress bars.
+        checkpoint_seconds: Between two checkpoints, at least.
 
     Returns:
         The directory of the run; its `status.json` says how it ended.
 
     Raises:
         ValueError: For settings that cannot be run on this machine or with these data.
-        RunError: If another process is writing to the same run, or its data have changed.
+        RunFailed: If it fails while it trains.
+        RunError: If another process is writing to the same run, its data have changed, or it has
+            records and no checkpoint to go on from.
+        KeyboardInterrupt: For a signal before there is anything to save.
     """
     clock = Clock()
-    with RunDir(pathlib.Path(study_dir) / settings.run_id) as directory:
+    with (
+        interrupt.interruption() as interruption,
+        RunDir(pathlib.Path(study_dir) / settings.run_id) as directory,
+    ):
         earlier = directory.status if resume else None
-        if earlier and earlier["status"] in ENDED:
+        if earlier and earlier["status"] in ENDED and directory.has_measured:
             _log.info("%s is already measured; --noresume measures it again", directory.path)
             return directory.path
         with clock("data"):
@@ -52,23 +68,26 @@ def run(settings, study_dir, *, data_dir=None, resume=True, command=(), progress
         with clock("compile"):
             trainer = assembly.make_trainer(settings, dataset, batches, clock)
         save_status = functools.partial(_save_status, directory, trainer)
-        checkpoint = _checkpoint(directory, trainer, save_status)
-        if not (earlier and _goes_on(directory, dataset, trainer, checkpoint, earlier)):
+        checkpoint = _checkpoint(directory, trainer, save_status, checkpoint_seconds)
+        if not (resume and _goes_on(directory, dataset, trainer, checkpoint, earlier)):
             directory.start(describe(settings, study_dir, command, dataset, trainer))
         with contextlib.ExitStack() as stack:
             records = directory.records() if trainer.step else []
             watching = watchers(
                 settings, trainer.model, dataset, directory, records, progress, stack
             )
-            _train(trainer, batches, settings.steps, checkpoint, watching, save_status)
+            interruption.watch(trainer.model)
+            _train(
+                trainer, batches, settings.steps, checkpoint, watching, save_status, interruption
+            )
         return directory.path
 
 
-def _checkpoint(directory, trainer, save_status):
+def _checkpoint(directory, trainer, save_status, seconds):
     """The callback that saves the run now and then, with a status that tells of its progress."""
     checkpoint = callbacks.Checkpoint(
         directory.checkpoints,
-        every=_CHECKPOINT_EVERY,
+        seconds=seconds,
         metrics_length=directory.metrics_length,
         on_save=functools.partial(save_status, "running"),
     )
@@ -77,18 +96,26 @@ def _checkpoint(directory, trainer, save_status):
 
 
 def _goes_on(directory, dataset, trainer, checkpoint, earlier):
-    """Brings everything to the newest checkpoint; whether there is one.
+    """Brings everything to the newest checkpoint; whether there is anything to go on with.
 
     Raises:
-        RunError: If the run was begun on other data.
+        RunError: If the run was begun on other data, or has records and no checkpoint that is
+            whole.
     """
-    length = checkpoint.restore()
+    description = directory.description
+    length = checkpoint.restore() if description else None
     if length is None:
+        if directory.metrics_length():
+            raise RunError(
+                f"{directory.path} holds records, and no checkpoint to go on from. Use --noresume "
+                "to start it again, or another --study to keep it"
+            )
         return False
     _check_same_data(directory, dataset)
     directory.truncate_metrics(length)
-    trainer.clock.go_on(earlier["seconds"])
-    directory.set_status("running", steps=trainer.step, seconds=earlier["seconds"])
+    seconds = (earlier or {}).get("seconds", {})
+    trainer.clock.go_on(seconds)
+    directory.set_status("running", steps=trainer.step, seconds=seconds)
     _log.info("%s goes on from step %d", directory.path, trainer.step)
     return True
 
@@ -102,23 +129,25 @@ def _check_same_data(directory, dataset):
         )
 
 
-def _train(trainer, batches, steps, checkpoint, watching, save_status):
+def _train(trainer, batches, steps, checkpoint, watching, save_status, interruption):
     """Trains to the last step, or until something ends it; the status says what."""
     try:
-        with interrupt.between_calls(trainer.model):
-            trainer.fit(batches, steps, [checkpoint, *watching])
-            if trainer.step < steps:
-                checkpoint.save()
+        trainer.fit(batches, steps, [checkpoint, *watching])
+        if trainer.step < steps:
+            checkpoint.save()
     except Diverged as error:
         save_status("diverged", str(error))
     except KeyboardInterrupt:
-        save_status("interrupted", "stopped by hand, in the middle of a call")
+        save_status("interrupted", f"{interruption.reason}, in the middle of a call")
     except Exception as error:
-        save_status("failed", f"{type(error).__name__}: {error}")
-        raise
+        reason = failure.in_one_line(error, trainer)
+        # The disk may be full, or the directory gone: what matters then is the first error.
+        with contextlib.suppress(OSError, RunError):
+            save_status("failed", reason)
+        raise RunFailed(reason) from error
     else:
         if trainer.step < steps:
-            save_status("interrupted", "stopped by hand")
+            save_status("interrupted", interruption.reason)
             _log.info("the same command goes on from step %d", trainer.step)
         else:
             save_status("done")

@@ -3,3 +3,7 @@
 
 class RunError(RuntimeError):
     """A run directory that cannot be used as asked; the message names the file."""
+
+
+class RunFailed(RunError):
+    """A run that failed while it trained; the message says at which step, and why."""

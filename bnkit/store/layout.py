@@ -49,6 +49,19 @@ class RunFiles:
         return self.directory / ".lock"
 
     @property
+    def written(self):
+        """All that bnkit writes in the directory of a run."""
+        return (
+            self.lock,
+            self.description,
+            self.status,
+            self.records,
+            self.checkpoints,
+            self.tensorboard,
+            self.log,
+        )
+
+    @property
     def has_checkpoint(self):
         """Whether there is a checkpoint to go on from."""
         return any(self.checkpoints.glob("*.index"))

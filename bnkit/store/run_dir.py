@@ -1,16 +1,17 @@
 """Writing a run: what is measured is on disk at once, and readable at any moment."""
 
+import contextlib
 import json
 import os
 import pathlib
-import shutil
 
 import filelock
 
 from bnkit.store import contents
+from bnkit.store.checkpoints import Checkpoints
 from bnkit.store.encoding import from_json, to_json
 from bnkit.store.errors import RunError
-from bnkit.store.files import replace_file
+from bnkit.store.files import check_no_link, replace_file
 from bnkit.store.layout import RunFiles
 from bnkit.store.reading import read_description, read_records, read_status
 
@@ -22,13 +23,15 @@ class RunDir:
     `metrics.jsonl` and flushed one by one, so an interrupted run keeps what it measured.
 
     Raises:
-        RunError: If another process is writing to the same run.
+        RunError: If another process is writing to the same run, or one of its files is a link.
     """
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._files = RunFiles(self.path)
+        for path in self._files.written:
+            check_no_link(path)
         self._lock = filelock.FileLock(self._files.lock)
         try:
             self._lock.acquire(timeout=0)
@@ -54,17 +57,25 @@ class RunDir:
         """What `status.json` says, or None for a run that never started."""
         return read_status(self.path)
 
+    @property
+    def has_measured(self):
+        """Whether there are records, and a description of what they are of."""
+        return self.description is not None and self.metrics_length() > 0
+
     def start(self, description):
-        """Empties the directory and writes the description, before anything is measured.
+        """Removes what an earlier run has left and writes the description.
+
+        Files that bnkit has not written stay where they are.
 
         Args:
             description: As `describe` makes it.
         """
-        for entry in self.path.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry not in (self._files.lock, self._files.log):
-                entry.unlink()
+        self._close_metrics()
+        for path in (self._files.description, self._files.status, self._files.records):
+            path.unlink(missing_ok=True)
+        Checkpoints(self.checkpoints).remove()
+        for events in self.tensorboard.glob("events.out.tfevents.*"):
+            events.unlink()
         _write(self._files.description, {"format": contents.FORMAT, **description})
         self.set_status("running")
 
@@ -73,11 +84,25 @@ class RunDir:
         _write(self._files.status, contents.status(state, **fields))
 
     def append(self, record):
-        """Adds one record, a dict with `step` and `kind`."""
-        if self._metrics is None:
-            self._metrics = open(self._files.records, "a", encoding="utf-8")  # noqa: SIM115
-        self._metrics.write(_line(record))
-        self._metrics.flush()
+        """Adds one record, a dict with `step` and `kind`.
+
+        Raises:
+            RunError: If it cannot be written; what was written before stays.
+        """
+        path = self._files.records
+        try:
+            if self._metrics is None:
+                check_no_link(path)
+                self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            self._metrics.write(_line(record))
+            self._metrics.flush()
+        except OSError as error:
+            raise RunError(
+                f"{path} cannot be written: {error.strerror}. What was measured is kept; once that "
+                "is mended, the same command goes on"
+            ) from error
+        if not os.fstat(self._metrics.fileno()).st_nlink:
+            raise RunError(f"{path} is gone: it was deleted during the run")
 
     def records(self):
         """All records in the order written."""
@@ -116,8 +141,10 @@ class RunDir:
 
     def _close_metrics(self):
         if self._metrics is not None:
-            self._metrics.close()
-            self._metrics = None
+            metrics, self._metrics = self._metrics, None
+            # Of a full disk: what it still holds is the record that was not written.
+            with contextlib.suppress(OSError):
+                metrics.close()
 
 
 def _line(record):

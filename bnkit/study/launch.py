@@ -50,12 +50,22 @@ def state(settings, study_dir, *, resume=True):
     return "resume" if RunFiles(directory).has_checkpoint else "to do"
 
 
-def run(grid, study_dir, *, jobs=1, data_dir=None, resume=True, command=(), progress=True):
+def run(
+    grid,
+    study_dir,
+    *,
+    jobs=1,
+    data_dir=None,
+    resume=True,
+    command=(),
+    checkpoint_seconds=None,
+    progress=True,
+):
     """Makes every run of a grid that has not ended yet, each in a process of its own.
 
-    A run that fails or diverges does not stop the others. After Ctrl-C or SIGTERM no further run
-    starts, and those being made save a checkpoint and end; the third signal ends them at once.
-    Either way, the same call continues from there.
+    A run that fails or diverges does not stop the others. After Ctrl-C, SIGTERM or SIGHUP no
+    further run starts, and those being made save a checkpoint and end; the third signal ends them
+    at once. Either way, the same call continues from there.
 
     Args:
         grid: List of `bnkit.Settings`, no two of them equal.
@@ -63,6 +73,7 @@ def run(grid, study_dir, *, jobs=1, data_dir=None, resume=True, command=(), prog
         jobs: How many runs to make at a time. If there are several, each gets its share of the
             cores, and takes GPU memory only as needed.
         data_dir, resume, command: As for `experiment.run`.
+        checkpoint_seconds: As for `experiment.run`, whose default it has if None.
         progress: Whether to show a progress bar of the whole study.
 
     Returns:
@@ -84,15 +95,12 @@ def run(grid, study_dir, *, jobs=1, data_dir=None, resume=True, command=(), prog
     jobs = min(jobs, len(waiting))
     environment = _environment(jobs)
 
+    options = {"data_dir": data_dir, "resume": resume, "command": list(command)}
+    if checkpoint_seconds is not None:
+        options["checkpoint_seconds"] = checkpoint_seconds
+
     def start(settings):
-        return Process(
-            settings,
-            study_dir,
-            environment=environment,
-            data_dir=data_dir,
-            resume=resume,
-            command=list(command),
-        )
+        return Process(settings, study_dir, environment=environment, **options)
 
     with (
         Display(study_dir, grid, outcomes, progress) as display,
@@ -158,9 +166,12 @@ def _cores():
 
 
 class _Interrupts:
-    """Counts Ctrl-C and SIGTERM, and passes them on to the processes of the runs."""
+    """Counts Ctrl-C, SIGTERM and SIGHUP, and passes them on to the processes of the runs.
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
+    """
+
+    _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
     def __init__(self):
         self.count = 0
@@ -185,7 +196,12 @@ class _Interrupts:
     def __enter__(self):
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._add) for number in self._SIGNALS}
+            numbers = [getattr(signal, name) for name in self._NAMES if hasattr(signal, name)]
+            self._before = {
+                number: signal.signal(number, self._add)
+                for number in numbers
+                if signal.getsignal(number) is not signal.SIG_IGN
+            }
         return self
 
     def __exit__(self, *exception):

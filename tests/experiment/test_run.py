@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -13,7 +14,7 @@ from tiny_run import TINY, read, records, run, steps
 import bnkit
 from bnkit import Settings, data, experiment, models
 from bnkit.data import load_gaussian
-from bnkit.store import RunDir, RunError
+from bnkit.store import RunDir, RunError, RunFailed
 from bnkit.training import Trainer
 
 
@@ -58,15 +59,15 @@ def test_a_finished_run_is_left_as_it_is_unless_told_otherwise(tmp_path, monkeyp
 
 @pytest.fixture
 def interrupted_at(monkeypatch):
-    """Sends Ctrl-C to this process while the given step is made."""
+    """Sends Ctrl-C, or another signal, to this process while the given step is made."""
 
-    def arrange(step, times=1):
+    def arrange(step, times=1, number=signal.SIGINT):
         train = Trainer._train
 
         def with_interrupt(self, first, stop):
             if first <= step < stop:
                 for _ in range(times):
-                    os.kill(os.getpid(), signal.SIGINT)
+                    os.kill(os.getpid(), number)
                     time.sleep(0.01)  # a signal that comes before the last was seen is dropped
             return train(self, first, stop)
 
@@ -93,14 +94,74 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, interru
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize(("times", "saved"), [(2, True), (3, False)])
+@pytest.mark.parametrize(("times", "saved"), [(2, 3), (3, 0)])
 def test_an_impatient_second_interrupt_loses_nothing_a_third_ends_at_once(
     tmp_path, interrupted_at, times, saved
 ):
     interrupted_at(2, times)
     directory = run(tmp_path, norm="none", probes=())
     assert read(directory, "status.json")["status"] == "interrupted"
-    assert bool(list(directory.glob("checkpoints/*.index"))) == saved
+    names = [path.stem for path in directory.glob("checkpoints/*.index")]
+    assert max(int(name.removeprefix("ckpt-")) for name in names) >= saved
+    assert (saved > 0) == (len(names) == 2)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_other_signals_end_a_run_as_ctrl_c_does(tmp_path, interrupted_at, name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    disarm = interrupted_at(1, number=number)
+    directory = run(tmp_path, norm="none", probes=())
+    status = read(directory, "status.json")
+    assert (status["status"], status["reason"]) == ("interrupted", f"stopped by {name}")
+    disarm()
+    run(tmp_path, norm="none", probes=())
+    assert read(directory, "status.json")["status"] == "done"
+    assert steps(directory, "train") == list(range(6))
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path, interrupted_at):
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interrupted_at(1, number=signal.SIGHUP)
+        directory = run(tmp_path, norm="none", probes=())
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert read(directory, "status.json")["status"] == "done"
+
+
+DAMAGES = {
+    "all checkpoints gone": lambda path: shutil.rmtree(path / "checkpoints"),
+    "all checkpoints empty": lambda path: [
+        file.write_bytes(b"") for file in (path / "checkpoints").glob("ckpt-*")
+    ],
+    "no description": lambda path: (path / "settings.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_no_checkpoint_never_means_wipe(tmp_path, interrupted_at, damage):
+    disarm = interrupted_at(1)
+    directory = run(tmp_path, norm="none", probes=())
+    disarm()
+    damage(directory)
+    before = (directory / "metrics.jsonl").read_bytes()
+    with pytest.raises(RunError, match=r"--noresume .*another --study"):
+        run(tmp_path, norm="none", probes=())
+    assert (directory / "metrics.jsonl").read_bytes() == before != b""
+    run(tmp_path, norm="none", probes=(), resume=False)
+    assert read(directory, "status.json")["status"] == "done"
+
+
+def test_done_without_records_is_not_measured(tmp_path):
+    directory = run(tmp_path, norm="none", probes=())
+    (directory / "metrics.jsonl").unlink()
+    shutil.rmtree(directory / "checkpoints")
+    run(tmp_path, norm="none", probes=())
+    assert steps(directory, "train") == list(range(6))
 
 
 def test_a_run_does_not_go_on_with_other_data(tmp_path, interrupted_at, monkeypatch):
@@ -126,10 +187,10 @@ def test_a_failure_is_written_down_and_raised(tmp_path, monkeypatch):
         raise OSError("disk on fire")
 
     monkeypatch.setattr(data.Batches, "stack", broken)
-    with pytest.raises(OSError, match="disk on fire"):
+    with pytest.raises(RunFailed, match="step 0: OSError: disk on fire"):
         run(tmp_path, norm="none", probes=())
     status = read(tmp_path / Settings(**TINY, norm="none", probes=()).run_id, "status.json")
-    assert (status["status"], status["reason"]) == ("failed", "OSError: disk on fire")
+    assert (status["status"], status["reason"]) == ("failed", "step 0: OSError: disk on fire")
 
 
 def test_a_run_in_use_is_refused(tmp_path):

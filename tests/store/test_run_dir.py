@@ -1,6 +1,7 @@
 """What a run writes, read from the files themselves."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -69,18 +70,72 @@ def test_truncating_drops_what_came_after_the_checkpoint(tmp_path):
         assert run.records() == [] and run.metrics_length() == 0
 
 
-def test_starting_again_empties_the_directory_but_for_the_log(tmp_path):
+def test_starting_again_removes_what_bnkit_wrote_and_nothing_else(tmp_path):
+    own = (
+        "checkpoints/ckpt-3.index",
+        "checkpoints/checkpoint",
+        "tensorboard/events.out.tfevents.1",
+    )
+    foreign = ("notes.txt", "checkpoints/mine", "tensorboard/mine", "figures/mine.png", "run.log")
     with RunDir(tmp_path) as run:
         assert run.description is None
         run.start(DESCRIPTION)
         run.append({"step": 0, "kind": "train"})
-        run.checkpoints.mkdir()
-        (run.checkpoints / "ckpt").write_text("x")
-        (tmp_path / "run.log").write_text("printed by the run that starts now")
-    with RunDir(tmp_path) as run:
+        for name in (*own, *foreign):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("x")
+        (tmp_path / "link").symlink_to(tmp_path / "notes.txt")
         run.start({**DESCRIPTION, "more": 2})
-        assert names(tmp_path) == [".lock", "run.log", "settings.json", "status.json"]
+        assert run.records() == [] and not run.has_measured
         assert run.description == {"format": 1, **DESCRIPTION, "more": 2}
+    assert not any((tmp_path / name).exists() for name in own)
+    assert all((tmp_path / name).read_text() == "x" for name in (*foreign, "link"))
+
+
+@pytest.mark.parametrize(
+    "name", ["settings.json", "status.json", "metrics.jsonl", "checkpoints", "tensorboard", ".lock"]
+)
+def test_nothing_is_written_through_a_link(tmp_path, name):
+    target = tmp_path / "elsewhere"
+    if name in ("checkpoints", "tensorboard"):
+        target.mkdir()
+    else:
+        target.write_text("precious")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / name).symlink_to(target)
+    with pytest.raises(RunError, match=f"{name} is a link"):
+        RunDir(run)
+    assert not list(target.iterdir()) if target.is_dir() else target.read_text() == "precious"
+
+
+def test_a_run_whose_directory_is_deleted_says_so(tmp_path):
+    with RunDir(tmp_path / "run") as run:
+        run.start(DESCRIPTION)
+        run.append({"step": 0, "kind": "train"})
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(RunError, match=r"metrics\.jsonl is gone: it was deleted"):
+            run.append({"step": 1, "kind": "train"})
+
+
+def test_a_full_disk_names_the_file_and_keeps_what_was_written(tmp_path):
+    """On a file system of 16 KiB, where this process may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        with RunDir(disk / "run") as run:
+            run.start(DESCRIPTION)
+            with pytest.raises(RunError, match=r"metrics\.jsonl cannot be written: No space left"):
+                for step in range(1000):
+                    run.append({"step": step, "kind": "train", "loss": 0.5})
+            written = run.records()
+        assert [record["step"] for record in written] == list(range(len(written)))
+        assert 10 < len(written) < 1000
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_run_belongs_to_one_process(tmp_path):

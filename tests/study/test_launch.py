@@ -81,8 +81,8 @@ def made(tmp_path_factory):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work)
-        # As an earlier call left it that was interrupted before it had a checkpoint.
-        end(work / "study", grid[0], "interrupted", steps=4)
+        # As an earlier call left it that was interrupted before it had measured anything.
+        end(work / "study", grid[0], "interrupted", steps=0)
         outcomes = study.run(grid, "study", jobs=3, command=["the", "command"], progress=False)
     return outcomes, work / "study"
 
