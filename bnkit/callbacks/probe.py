@@ -81,6 +81,7 @@ class ProbeCallback(Callback):
         self._fixed_batch = None if batch is None else _without_none(as_batch(batch))
         self._loss = loss
         self._write = write or (lambda record: None)
+        self._keeps_all = True
         self._begin_afresh()
 
     # The hooks.
@@ -143,6 +144,12 @@ class ProbeCallback(Callback):
     def restore(self, records):
         """Takes over what an interrupted run has recorded of this kind."""
         self.records = list(records)
+        self._forget()
+
+    def keep_first_and_last(self):
+        """For long runs whose records are on disk: of each kind, keeps two in memory."""
+        self._keeps_all = False
+        self._forget()
 
     def set_model(self, model):
         if self.model is not None and model is not self.model:
@@ -240,6 +247,14 @@ class ProbeCallback(Callback):
             self.records.append(record)
             self._write(record)
         self._measured = []
+        self._forget()
+
+    def _forget(self):
+        if self._keeps_all:
+            return
+        first = {record["kind"]: record for record in reversed(self.records)}
+        last = {record["kind"]: record for record in self.records}
+        self.records = [*first.values(), *(r for r in last.values() if r not in first.values())]
 
     def _take_over(self):
         """What the run that the records go to had measured before, see `RunDirectory.earlier`."""

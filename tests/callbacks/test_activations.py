@@ -28,3 +28,16 @@ def test_what_an_interrupted_run_recorded_is_what_activations_drift_from():
     trainer = small.trained(4)
     trainer.fit(small.batches(), 5, [rest])
     assert str(rest.records) == str(whole.records)
+
+
+def test_the_first_and_the_last_record_are_enough():
+    """Memory stays the same over a long run, and what is written is the same."""
+    whole, window, written = callbacks.Activations(every=2), None, []
+    small.trained(9, [whole])
+    window = callbacks.Activations(every=2, write=written.append)
+    window.keep_first_and_last()
+    small.trained(9, [window])
+    assert str(written) == str(whole.records) and len(written) == 10
+    kept = [(record["step"], record["kind"]) for record in window.records]
+    expected = [(s, k) for s in (0, 8) for k in ("activations", "signal_propagation")]
+    assert sorted(kept) == expected
