@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from bnkit import kinds
-from bnkit.callbacks.base import Callback
+from bnkit.callbacks.recorder import Recorder
 from bnkit.callbacks.steps import Steps, learning_rate
 from bnkit.data import as_batch
 from bnkit.probes import CompiledLoss
@@ -14,7 +13,7 @@ from bnkit.schedules import Every
 MEASURED_HOW = ("statistics", "added_losses")
 
 
-class ProbeCallback(Callback):
+class ProbeCallback(Recorder):
     """A probe that is taken on a schedule, before or after the update of a step.
 
     A step is the number of updates that the optimizer has made, so that a second `model.fit` goes
@@ -43,8 +42,6 @@ class ProbeCallback(Callback):
             seen, or for a model that cannot be measured.
     """
 
-    kind = None
-
     @classmethod
     def from_settings(cls, settings, **options):
         """The callback as a run of these `bnkit.Settings` has it; `options` as for the class."""
@@ -54,11 +51,6 @@ class ProbeCallback(Callback):
     def applies_to(cls, model):
         """Whether there is anything to measure in a model."""
         return True
-
-    @property
-    def kinds(self):
-        """Names of all kinds of records that it writes, the probe's own first."""
-        return tuple(kind.name for kind in kinds.of_probe(self.kind)) or (self.kind,)
 
     def __init__(
         self,
@@ -81,7 +73,6 @@ class ProbeCallback(Callback):
         self._fixed_batch = None if batch is None else _without_none(as_batch(batch))
         self._loss = loss
         self._write = write or (lambda record: None)
-        self._keeps_all = True
         self._begin_afresh()
 
     # The hooks.
@@ -104,52 +95,12 @@ class ProbeCallback(Callback):
     def after_update(self, batch):
         """The same step, with the weights after its update."""
 
-    # What users look at.
-
-    def frame(self, kind=None):
-        """The records as a tidy DataFrame, as `bnkit.load_runs` gives those of a run.
-
-        `kind`: for a probe with records of several kinds; the probe's first by default.
-        """
-        from bnkit.report import frames
-
-        return frames.frame([self._run()], kind or self.kind)
-
-    def plot(self, figure=None):
-        """A matplotlib figure of the records.
-
-        Args:
-            figure: One of the names in `figures`; the first by default.
-
-        Raises:
-            ValueError: for another name.
-        """
-        from bnkit.report import frames
-
-        entries = self._entries()
-        figure = next(iter(entries)) if figure is None else figure
-        if figure not in entries:
-            valid = ", ".join(entries)
-            raise ValueError(f"`figure` must be one of {valid}. Received: figure={figure!r}")
-        entry = entries[figure]
-        return entry.draw(*[frames.frame([self._run()], kind) for kind in entry.kinds])
-
     # What Keras and the trainer call.
 
     @property
     def part(self):
         """The first measurement is spent on compiling."""
         return self.kind if self._taken else "compile"
-
-    def restore(self, records):
-        """Takes over what an interrupted run has recorded of this kind."""
-        self.records = list(records)
-        self._forget()
-
-    def keep_first_and_last(self):
-        """For long runs whose records are on disk: of each kind, keeps two in memory."""
-        self._keeps_all = False
-        self._forget()
 
     def set_model(self, model):
         if self.model is not None and model is not self.model:
@@ -158,8 +109,8 @@ class ProbeCallback(Callback):
 
     def on_train_begin(self, logs=None):
         self._taken = False
-        if self._first_learning_rate is None:
-            self._first_learning_rate = self.learning_rate
+        if self.first_learning_rate is None:
+            self.first_learning_rate = self.learning_rate
         if self._fixed_batch is None:
             self._check(self.trainer is not None, "`batch=(x, y)`", "batch=None")
             loss_fn = self._loss or self.trainer.loss_fn
@@ -249,13 +200,6 @@ class ProbeCallback(Callback):
         self._measured = []
         self._forget()
 
-    def _forget(self):
-        if self._keeps_all:
-            return
-        first = {record["kind"]: record for record in reversed(self.records)}
-        last = {record["kind"]: record for record in self.records}
-        self.records = [*first.values(), *(r for r in last.values() if r not in first.values())]
-
     def _take_over(self):
         """What the run that the records go to had measured before, see `RunDirectory.earlier`."""
         self._is_begun = True
@@ -269,7 +213,7 @@ class ProbeCallback(Callback):
         self._is_begun = False
         self._steps = Steps()
         self._step = self._recorded = None
-        self._first_learning_rate = None
+        self.first_learning_rate = None
         self._taken = False
 
     def _loss_of_fit(self):
@@ -281,29 +225,6 @@ class ProbeCallback(Callback):
         if not fulfilled:
             name = type(self).__name__
             raise ValueError(f"{name} needs {need} in `model.fit`. Received: {received}")
-
-    def _entries(self):
-        """Name -> entry, the report's figures that can be drawn from these records alone."""
-        from bnkit.report import figures
-
-        own = set(self.kinds)
-        return {entry.name: entry for entry in figures.FIGURES if set(entry.kinds) <= own}
-
-    def _run(self):
-        """The records as a run that the report reads."""
-        from bnkit.report.runs import Run
-
-        if self.model is None:
-            raise ValueError(
-                f"{type(self).__name__} has no records yet: hand it to `model.fit` first. "
-                "Received: no model"
-            )
-        settings = {"norm": self.model.name, "lr": self._first_learning_rate, "seed": 0}
-        records = {}
-        for number, record in enumerate(self.records, start=1):
-            records.setdefault(record["kind"], []).append((number, record))
-        description = {"study": "model.fit", "run": self.model.name, "settings": settings}
-        return Run(None, description, {}, records)
 
 
 def _without_none(batch):
