@@ -151,26 +151,22 @@ def _second_order(objective):
     # would add up twice.
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
         outer.watch(weights)
-        with tf.GradientTape(watch_accessed_variables=False) as inner:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
             inner.watch(weights)
             loss = objective.replica_loss(weights)
             scaled = objective.scaled(loss)
-        gradient = inner.gradient(
-            scaled, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        gradient = [tf.convert_to_tensor(g) for g in gradient]
+        recorded = gradient = _gradient(inner, scaled, weights, _seed(objective))
+    if objective.replicas > 1:
+        # Apart from the recorded one, see `_seed`.
+        gradient = _gradient(inner, scaled, weights)
 
     def multiply(vector):
         pieces = tf.split(vector, [w.shape.num_elements() for w in weights])
-        products = outer.gradient(
-            gradient,
-            weights,
-            output_gradients=[
-                tf.cast(tf.reshape(piece, w.shape), w.dtype)
-                for piece, w in zip(pieces, weights, strict=True)
-            ],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        pieces = [
+            tf.cast(tf.reshape(piece, w.shape), w.dtype)
+            for piece, w in zip(pieces, weights, strict=True)
+        ]
+        products = _gradient(outer, recorded, weights, pieces)
         if not tf.executing_eagerly():
             _check_pooling(tf.compat.v1.get_default_graph())
         return replicas.added_up(objective.unscaled([flatten(products)]))[0]
@@ -179,6 +175,27 @@ def _second_order(objective):
     (whole,) = objective.unscaled([flatten(gradient)])
     loss, total = (replicas.added_up([value])[0] for value in (loss, whole))
     return loss, total, multiply
+
+
+def _gradient(tape, target, weights, seed=None):
+    """The gradient of the target, multiplied by the seed if there is one."""
+    zero = tf.UnconnectedGradients.ZERO
+    gradient = tape.gradient(target, weights, output_gradients=seed, unconnected_gradients=zero)
+    return [tf.convert_to_tensor(g) for g in gradient]
+
+
+def _seed(objective):
+    """What the recorded gradient is multiplied by: 1, or None where that is not needed.
+
+    Replicas make their products without a loop, in the graph of the gradient. There oneDNN merges
+    the gradient of a convolution's bias with a part of the product, because both are computed from
+    the same tensor. But that part depends on the gradient, and TensorFlow stops with "nodes in a
+    cycle". So replicas compute the gradient a second time, for the vectors to be made of, and
+    record it with a factor of 1 that the graph's optimiser cannot see: it would take both for one.
+    """
+    if objective.replicas == 1:
+        return None
+    return tf.raw_ops.PlaceholderWithDefault(input=tf.constant(1.0), shape=[])
 
 
 def _check_pooling(graph):

@@ -376,6 +376,32 @@ def test_on_replicas_it_is_that_of_the_global_batch(norm, reduction, two_replica
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("norm", [None, BatchNorm])
+def test_on_replicas_a_convolution_after_another(norm, two_replicas, on_two_replicas):
+    """With biases: oneDNN would compute their gradients together with those of the kernels."""
+
+    def convolutions(**options):
+        keras.utils.set_random_seed(0)
+        layers = []
+        for _ in range(2):
+            layers.append(keras.layers.Conv2D(3, 2))
+            if norm:
+                layers.append(norm(**options))
+            layers.append(keras.layers.Activation("tanh"))
+        layers += [keras.layers.Flatten(), keras.layers.Dense(3)]
+        return keras.Sequential([keras.Input((5, 5, 2)), *layers])
+
+    x, y = samples(8, (5, 5, 2), "float32")
+    expected = curvature(convolutions(), CROSS_ENTROPY, (x, y), products=3, tolerance=0.0)
+    with two_replicas.scope():
+        model = convolutions(synchronized=True)
+    for result in on_two_replicas(
+        lambda x, y: curvature(model, CROSS_ENTROPY, (x, y), products=3), x, y
+    ):
+        for name, got, want in zip(expected._fields, result, expected, strict=True):
+            assert error(got, want) < 1e-5, name
+
+
 def test_replicas_stop_where_the_space_is_used_up(two_replicas, on_two_replicas):
     """Two different eigenvalues and four products, of which the rest must not spoil the result."""
     with two_replicas.scope():
