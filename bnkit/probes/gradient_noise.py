@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from bnkit.probes import replicas
 from bnkit.probes.curvature import eigh, flatten
 from bnkit.probes.objective import Objective, read
 
@@ -75,7 +76,7 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None, 
         return (flatten(objective.loss_and_gradient(whole.weights)[1]),)
 
     dtype = flatten(whole.weights).dtype
-    (gradients,) = whole.in_turn(gradient, tf.range(parts), (dtype,))
+    (gradients,) = replicas.in_turn(gradient, tf.range(parts), (dtype,))
     gram = _each(gradients, lambda vector: _inner_products(gradients, vector))
     values = _noise(gram, parts)
     return GradientNoise(*(tf.cast(value, dtype) for value in values))

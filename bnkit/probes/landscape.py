@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from bnkit.probes import replicas
 from bnkit.probes.objective import Objective
 
 
@@ -83,7 +84,7 @@ def landscape(
         return loss_there, tf.linalg.global_norm(differences)
 
     sizes = tf.constant(step_sizes, gradient_norm.dtype)
-    losses, distances = objective.in_turn(at, sizes, (loss.dtype, gradient_norm.dtype))
+    losses, distances = replicas.in_turn(at, sizes, (loss.dtype, gradient_norm.dtype))
     smoothness = _largest(distances / (sizes * gradient_norm))
     return Landscape(loss, gradient_norm, losses, distances, smoothness)
 

@@ -106,20 +106,6 @@ class Objective:
 
         return loss_and_gradient
 
-    def in_turn(self, function, elements, dtypes):
-        """`function` of one element after the other, a tuple of its results stacked.
-
-        In a graph it is compiled once, as a loop. Replicas exchange values, which does not work
-        in a loop: there it is compiled for each element, still to run in turn, for their memory.
-        """
-        if self.replicas == 1:
-            return tf.map_fn(function, elements, fn_output_signature=dtypes, parallel_iterations=1)
-        results = []
-        for element in tf.unstack(elements):
-            with tf.control_dependencies([value for result in results[-1:] for value in result]):
-                results.append(function(element))
-        return tuple(tf.stack(values) for values in zip(*results, strict=True))
-
     def scaled(self, loss):
         """What to take the derivatives of, so that those in float16 do not underflow."""
         return loss if self.loss_scale is None else loss * self.loss_scale

@@ -54,10 +54,14 @@ def population_state(model, batches, *, weights=None, state=None):
 
     def statistics(x):
         _, updated = call_at(model, weights, start, x)
-        return [updated[position] / (1 - m) for position, m in found.items()]
+        return tuple(updated[position] / (1 - m) for position, m in found.items())
 
-    averages = [tf.reduce_mean(each, 0) for each in _for_each(statistics, batches, found)]
-    averages = replicas.averaged(averages)
+    if tf.is_tensor(batches):
+        dtypes = tuple(m.dtype for m in found.values())
+        measured = replicas.in_turn(statistics, batches, dtypes)
+    else:
+        measured = [tf.stack(values) for values in zip(*map(statistics, batches), strict=True)]
+    averages = replicas.averaged([tf.reduce_mean(values, 0) for values in measured])
     for (position, m), average in zip(found.items(), averages, strict=True):
         state[position] = tf.where(tf.math.is_nan(m), state[position], average)
     return state
@@ -107,18 +111,3 @@ def _momentum(slope):
     same = tf.reduce_all(entries == entries[0])
     valid = same & (entries[0] >= 0) & (entries[0] < 1)
     return tf.where(valid, entries[0], float("nan"))
-
-
-def _for_each(function, batches, like):
-    """The function's list of values for every batch, each stacked."""
-    if tf.is_tensor(batches):
-        if replicas.count() == 1 and not tf.executing_eagerly():
-            # Traced once, one batch after the other; replicas exchange nothing within a loop.
-            return tf.map_fn(
-                function,
-                batches,
-                parallel_iterations=1,
-                fn_output_signature=[m.dtype for m in like.values()],
-            )
-        batches = tf.unstack(batches)
-    return [tf.stack(values) for values in zip(*map(function, batches), strict=True)]

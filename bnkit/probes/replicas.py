@@ -1,6 +1,6 @@
-"""What the replicas of a strategy make of their values together.
+"""What the replicas of a `tf.distribute` strategy compute together.
 
-Outside `strategy.run`, and on a single device, every value stays as it is.
+Outside `strategy.run`, and on a single device, all values are returned as they are.
 """
 
 import tensorflow as tf
@@ -13,7 +13,7 @@ def count():
 
 
 def added_up(values):
-    """The replicas' values added up; a list of tensors of one type."""
+    """The sums of the replicas' values; a list of tensors of one type."""
     return _reduced(tf.distribute.ReduceOp.SUM, values)
 
 
@@ -25,6 +25,31 @@ def averaged(values):
 def joined(rows):
     """The rows of all replicas, one after the other."""
     return rows if count() == 1 else tf.distribute.get_replica_context().all_gather(rows, axis=0)
+
+
+def in_turn(function, elements, dtypes):
+    """Applies `function`, which may use the functions above, to one element after the other.
+
+    In a graph the function is traced once, as the body of a loop. Replicas cannot exchange values
+    within a loop, so there it is traced for each element. They still take one element at a time,
+    because memory may not hold what all of them need together.
+
+    Args:
+        function: Gives a tuple of tensors for an element.
+        elements: A tensor; its elements are along the first axis.
+        dtypes: Types of the function's results, a tuple.
+
+    Returns:
+        A tuple of the results, each stacked.
+    """
+    if count() == 1:
+        return tf.map_fn(function, elements, fn_output_signature=dtypes, parallel_iterations=1)
+    results = []
+    for element in tf.unstack(elements):
+        previous = results[-1] if results else ()
+        with tf.control_dependencies(previous):
+            results.append(function(element))
+    return tuple(tf.stack(values) for values in zip(*results, strict=True))
 
 
 def _reduced(operation, values):
