@@ -30,7 +30,7 @@ class Signal(NamedTuple):
         rank: Number of singular values of H above `RANK_TOLERANCE` of the largest. With a
             half-precision compute type, rounding may count.
         effective_rank: `tr(M)^2 / ||M||_F^2`, a lower bound of the rank of H (Daneshmand et al.
-            2020, arXiv 2003.01652); 0 where all activations are.
+            2020, arXiv 2003.01652); 0 if all activations are 0.
     """
 
     layers: tuple[str, ...]
@@ -50,7 +50,7 @@ class Activations(NamedTuple):
         variance: `[pairs]`, likewise, biased.
         quantiles: `[pairs, levels]` at `QUANTILE_LEVELS`, linear between samples.
         histogram: `[pairs, bins]`, int64, number of samples between the `EDGES`, lower edge
-            included. The outermost bins hold all beyond, too; nan is in none.
+            included. The outermost bins also hold what lies beyond them; NaN is in none.
         signal: A `Signal`, of all units.
     """
 
@@ -66,28 +66,21 @@ class Activations(NamedTuple):
 def activations(model, batch, *, units=3, seed=0, weights=None, state=None, statistics="batch"):
     """Measures the inputs of the non-linearities after each weight layer, on one batch.
 
-    They are taken after normalisation and noise, see `pre_activations` for where exactly; of the
-    logits, and in linear networks, the outputs. Units are the last axis, all others count as
-    samples. The units looked at follow from the seed and the position of the layer alone, so that
+    They are taken after normalisation and noise; `pre_activations` says where exactly. Of the
+    logits, and in linear networks, the outputs are taken. Units are the last axis; all other axes
+    count as samples. The units drawn depend only on the seed and the position of the layer, so that
     they stay the same while a model trains, and are the same for models of equal widths.
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
-        batch: `(x, y)`.
-        units: Number of units to draw in each layer, without replacement; all where it has fewer.
+        model, batch, weights, state, statistics: See `bnkit.probes`.
+        units: Number of units to draw in each layer, without replacement; all if it has fewer.
         seed: An integer >= 0, or several, that draws the units.
-        weights: Aligned with `model.trainable_variables`; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
-        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
-            mode, with moving statistics.
 
     Returns:
-        An `Activations`. Inside `strategy.run`, where each replica has its share of the batch, of
-        the global batch. Costs about a gradient: a forward pass, and sums in float64.
+        An `Activations`. Costs about a gradient: a forward pass, and sums in float64.
 
     Raises:
-        ValueError: for fewer than one unit, a model that is not built or has no weight layer, or
-            weights or state that do not match the model.
+        ValueError: For fewer than one unit, or a model without a weight layer.
     """
     if not units >= 1:
         raise ValueError(f"`units` must be >= 1. Received: units={units!r}")
@@ -100,7 +93,7 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None, stat
         mean, variance, signal = _moments(values)
         columns = replicas.joined(tf.cast(tf.gather(values, drawn, axis=1), tf.float64))
         picked = [tf.gather(of_all, drawn) for of_all in (mean, variance)]
-        # Not transposed: a graph would transpose truth values, too, which oneDNN complains about.
+        # Not transposed: a graph would also transpose booleans, and oneDNN warns about those.
         rows = tf.stack(tf.unstack(columns, num=len(drawn), axis=1))
         distributions.append((*picked, *_distribution(rows)))
         signals.append(signal)
@@ -142,9 +135,9 @@ def _moments(values):
 
 
 def _rank(gram):
-    """Number of singular values of H that count, from `H'H`; nan where that is not finite."""
+    """Number of singular values of H that count, from `H'H`; NaN if that is not finite."""
     is_finite = tf.reduce_all(tf.math.is_finite(gram))
-    # The decomposition fails on what is not finite.
+    # The decomposition fails on values that are not finite.
     squares = tf.linalg.eigvalsh(tf.where(is_finite, gram, tf.zeros_like(gram)))
     counted = tf.reduce_sum(tf.cast(squares > RANK_TOLERANCE**2 * squares[-1], gram.dtype))
     return tf.where(is_finite, counted, np.float64("nan"))
@@ -152,7 +145,7 @@ def _rank(gram):
 
 def _distribution(rows):
     """Quantiles `[units, levels]` and counts `[units, bins]` of `[units, samples]`."""
-    # NumPy sorts ten times as fast as TensorFlow, and puts what is no number last.
+    # NumPy sorts ten times as fast as TensorFlow, and puts NaN last.
     ordered = tf.numpy_function(np.sort, [rows], rows.dtype, stateful=False)
     ordered = tf.ensure_shape(ordered, rows.shape)
     numbers = tf.reduce_sum(tf.cast(~tf.math.is_nan(ordered), tf.int64), axis=-1, keepdims=True)
@@ -160,7 +153,7 @@ def _distribution(rows):
     quantiles = tf.where(tf.math.is_nan(ordered[:, -1:]), np.float64("nan"), quantiles)
     inner = tf.constant(EDGES[1:-1])
     edges = tf.tile(inner[tf.newaxis], [tf.shape(rows)[0], 1])
-    # The search needs an order among all.
+    # The search needs values that can be ordered.
     comparable = tf.where(tf.math.is_nan(ordered), np.float64("inf"), ordered)
     below = tf.searchsorted(comparable, edges, side="left", out_type=tf.int64)
     below = tf.concat([tf.zeros_like(numbers), below, numbers], axis=-1)
@@ -168,7 +161,7 @@ def _distribution(rows):
 
 
 def _quantiles(ordered):
-    """At `QUANTILE_LEVELS`, of rows in ascending order."""
+    """Quantiles at `QUANTILE_LEVELS` of rows in ascending order."""
     last = tf.shape(ordered)[1] - 1
     position = tf.constant(QUANTILE_LEVELS, tf.float64) * tf.cast(last, tf.float64)
     low = tf.cast(tf.floor(position), tf.int32)

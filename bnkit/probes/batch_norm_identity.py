@@ -19,9 +19,9 @@ class BatchNormIdentity(NamedTuple):
         layers: Names of the batch-norm layers, in forward order.
         left: `sum over units ||dL_hat/dy||^2`.
         right: `sum over units gamma^2/sigma^2 (||g||^2 - <1, g>^2 / m - <g, y_hat>^2 / m)`.
-        relative_difference: `|left - right| / right`; nan where both are 0.
-        gradient_ratio: `||dL_hat/dy|| / ||dL/dz||`, over all units: how much smaller the gradient
-            is for what goes into the layer than for what comes out; nan where `dL/dz` is 0.
+        relative_difference: `|left - right| / right`; NaN if both are 0.
+        gradient_ratio: `||dL_hat/dy|| / ||dL/dz||`, over all units: the size of the gradient for
+            the layer's inputs relative to that for its outputs; NaN if `dL/dz` is 0.
     """
 
     layers: tuple[str, ...]
@@ -41,17 +41,12 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
     smaller, by the share `epsilon / sigma^2` of the last term.
 
     The layers are those of `bnkit.layers.BatchNorm` and `keras.layers.BatchNormalization` that
-    take the statistics of the batch; one that uses its moving averages is left out, as is one in a
-    layer that loops over time. Of a layer that is called several times the first call counts.
+    take the statistics of the batch. A layer that uses its moving averages is left out, and so is
+    one inside a layer that loops over time. If a layer is called several times, the first call
+    counts.
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
-        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
-        batch: `(x, y)`.
-        weights: Aligned with `model.trainable_variables`; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
-        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
-            mode, with moving statistics.
+        model, loss_fn, batch, weights, state, statistics: See `bnkit.probes`.
 
     Returns:
         A `BatchNormIdentity`. Inside `strategy.run` the loss is that of the global batch, the
@@ -59,8 +54,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
         those of a `synchronized` layer are of the global batch. Costs one gradient.
 
     Raises:
-        ValueError: for a model without such a layer, an unbuilt model, or weights or state that do
-            not match it.
+        ValueError: For a model without such a layer.
     """
     objective = Objective(model, loss_fn, batch, weights, state, statistics)
     tape = tf.GradientTape(watch_accessed_variables=False)
@@ -94,7 +88,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
 
 
 def _gammas(calls, model, objective):
-    """The scales of the layers, at the values that the objective is looked at."""
+    """The scales of the layers, at the weights and state that the objective has."""
     values = dict(zip(map(id, model.trainable_variables), objective.weights, strict=True))
     values |= zip(map(id, model.non_trainable_variables), objective.state, strict=True)
     layers = [call.owner for call in calls]
@@ -102,7 +96,7 @@ def _gammas(calls, model, objective):
 
 
 def _targets(model):
-    """Where a layer normalises by the batch; of Keras's also where not, see `_first_of_each`."""
+    """The calls to record; those of Keras's layer may be in either mode, see `_first_of_each`."""
     attributes = {BatchNorm: "normalize_batch", keras.layers.BatchNormalization: "call"}
     return [
         (part, attribute)
@@ -140,7 +134,7 @@ def _sides(call, by_y, g, gamma, objective):
     `gamma^2/sigma^2 (||g||^2 + (<1, g> (<1, g> - 2 <1, g>_c) + the same of y_hat) / m)`.
     """
     y, layer, counted = call.inputs[0], call.owner, _counted(call)
-    # In the type of the activations, at least float32; from the sums of each sample on in float64.
+    # In the type of the activations, at least float32; each sample's sums are added up in float64.
     dtype = tf.float64 if y.dtype == tf.float64 else tf.float32
     y, by_y, g = [tf.cast(tensor, dtype) for tensor in (y, by_y, g)]
     by_y, g = objective.unscaled([by_y, g])

@@ -9,19 +9,19 @@ import tensorflow as tf
 class CompiledLoss:
     """The loss that `model.fit` minimises on a batch: that of `compile`, or of `compute_loss`.
 
-    Hand it to a probe in place of a `loss_fn`. Several outputs count with their loss weights, and
-    masks and sample weights as in `fit`. Losses that layers add (`add_loss`, regularizers) are left
-    out, as the study leaves weight decay out, unless asked for. A model that overrides
-    `compute_loss` is measured by what that returns; inside it, `self.losses` then holds a zero.
+    Hand it to a probe in place of a `loss_fn`. The loss weights of several outputs, masks and
+    sample weights count as in `fit`. Losses that layers add (`add_loss`, regularizers) are left out
+    unless asked for, as the study leaves weight decay out. If a model overrides `compute_loss`,
+    what that returns is measured; `self.losses` then holds a single zero in it.
 
     Args:
         model: A compiled and built `keras.Model`.
         added_losses: Whether losses that layers add are part of it.
 
     Raises:
-        ValueError: For a model without a loss; for one whose own `train_step` may minimise
-            anything; or inside the scope of a strategy, where Keras divides its losses by the
-            number of replicas.
+        ValueError: For a model without a loss; for a model with its own `train_step`, which may
+            minimise anything; or inside the scope of a strategy, where Keras divides its losses by
+            the number of replicas.
 
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     >>> model.set_weights([np.array([[2.0]])])
@@ -53,7 +53,7 @@ class CompiledLoss:
         self._takes_training = "training" in inspect.signature(model.compute_loss).parameters
 
     def of_outputs(self, x, y, outputs, sample_weight, training):
-        """The loss of a call, a scalar tensor; inside the scope in which the call was made."""
+        """The loss of a call, a scalar tensor. The scope of the call must still be open."""
         mode = {"training": training} if self._takes_training else {}
         with contextlib.nullcontext() if self.added_losses else _without_added_losses(self._model):
             return self._model.compute_loss(x, y, outputs, sample_weight, **mode)
@@ -61,10 +61,10 @@ class CompiledLoss:
 
 @contextlib.contextmanager
 def _without_added_losses(model):
-    """Shows the model a single added loss, of 0, in place of those that its layers have added.
+    """Makes the model see a single added loss of 0 instead of those that its layers have added.
 
-    Taking them off afterwards would cost digits, and be wrong for a `compute_loss` that does not
-    add them in the first place.
+    Subtracting them afterwards would cost digits, and would be wrong if `compute_loss` does not add
+    them in the first place.
     """
     before = model._losses_override
     model._losses_override = [tf.zeros(())]

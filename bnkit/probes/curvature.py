@@ -16,13 +16,13 @@ class Curvature(NamedTuple):
         loss: `L(theta)`, float32.
         gradient_norm: `||g||` with `g = grad L(theta)`.
         sharpness: `g'Hg / ||g||^2`, the batch sharpness of arXiv 2412.20553: the limit of
-            `landscape`'s smoothness for small steps, where g is an eigenvector. nan where the
-            gradient vanishes.
+            `landscape`'s smoothness for small steps if g is an eigenvector. NaN if the gradient
+            is 0.
         top_eigenvalue: The largest (not the largest in magnitude) eigenvalue of H: 2 over it is
             the learning rate at which gradient descent stops being stable (arXiv 2103.00065).
-        residual: `||Hv - lambda v||` for the unit vector v that gave it: some eigenvalue of H lies
-            within this distance of `top_eigenvalue`.
-        products: int32, the Hessian-vector products that the eigenvalue took.
+        residual: `||Hv - lambda v||` for the unit vector v that belongs to it: some eigenvalue of
+            H lies within this distance of `top_eigenvalue`.
+        products: int32, number of Hessian-vector products that the eigenvalue took.
     """
 
     loss: tf.Tensor
@@ -45,33 +45,27 @@ def curvature(
     state=None,
     statistics="batch",
 ):
-    """Measures the Hessian H of the batch loss at `theta`, with batch statistics.
+    """Measures the Hessian H of the batch loss at `theta`.
 
     The eigenvalue comes from Lanczos' method with full reorthogonalisation, started at a random
-    vector; it is never above the largest by more than rounding. It ends at
-    `residual <= tolerance * |top_eigenvalue|`. In several replicas, which cannot exchange values
-    in a loop of unknown length, all products are made, and used.
+    vector. It is never above the largest eigenvalue by more than rounding. The method ends at
+    `residual <= tolerance * |top_eigenvalue|`. Several replicas cannot exchange values in a loop of
+    unknown length: there all products are made, and used.
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
-        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
-        batch: `(x, y)`.
-        products: The most Hessian-vector products to spend on the eigenvalue.
-        tolerance: Relative residual at which it is good enough; 0 to spend all products.
+        model, loss_fn, batch, weights, state, statistics: See `bnkit.probes`.
+        products: Number of Hessian-vector products to spend on the eigenvalue at most.
+        tolerance: Relative residual at which the method ends; 0 to spend all products.
         seed: Two integers, or a tensor of them, that draw the random vector.
-        weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
-        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
-            mode, with moving statistics.
 
     Returns:
-        A `Curvature`, all nan but the loss and the gradient norm where the gradient is not
-        finite. Costs one gradient, and two to three more for each product and for the sharpness. It
-        keeps `products` vectors of the length of all weights.
+        A `Curvature`. If the gradient is not finite, all but the loss and the gradient norm are
+        NaN. Costs one gradient (two on replicas), and two to three more for each product and for
+        the sharpness. It keeps `products` vectors of the length of all weights.
 
     Raises:
-        ValueError: for products or a tolerance that are not valid, an unbuilt model, or, in a
-            `tf.function`, max pooling that leaves the height and width as they are.
+        ValueError: For products or a tolerance that are not valid, or, in a `tf.function`, for max
+            pooling that leaves the height and width as they are.
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
     >>> model.set_weights([np.array([[0.0], [1.0]])])   # L = 3 w_1^2 / 2 - w_2^2 / 2
@@ -104,7 +98,7 @@ def _check(products, tolerance):
 def _multiplied(gradient, norm, multiply, method, alone):
     """The sharpness, from the product with the gradient, and Lanczos' progress, from the others.
 
-    All products are made in one loop: the graph has to hold the product only once.
+    All products are made in one loop, so that the graph holds the product only once.
     """
     # Divided by an infinite norm, the gradient would be 0, as if the loss were linear.
     direction = tf.where(tf.math.is_finite(norm), gradient / norm, float("nan"))
@@ -137,7 +131,7 @@ def flatten(tensors):
 
 
 def eigh(matrix):
-    """`tf.linalg.eigh`, but nan for a matrix that is not finite, where that is an error."""
+    """`tf.linalg.eigh`, but NaN for a matrix that is not finite instead of an error."""
     finite = tf.reduce_all(tf.math.is_finite(matrix))
     eigenvalues, vectors = tf.linalg.eigh(tf.where(finite, matrix, 0))
     return tf.where(finite, eigenvalues, float("nan")), vectors
@@ -146,9 +140,9 @@ def eigh(matrix):
 def _second_order(objective):
     """`L(theta)`, its gradient as one vector, and the function that multiplies H by a vector."""
     weights = objective.weights
-    # The gradient is recorded once, here: in a loop, each product then is a backward pass through
-    # it alone. Replicas add up afterwards: what they exchange must not be differentiated, as they
-    # would add up twice.
+    # The gradient is recorded once, outside the loop: each product in the loop then is a backward
+    # pass through it, and no more. Replicas add up afterwards: if what they exchange were
+    # differentiated, they would add up twice.
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
         outer.watch(weights)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
@@ -201,8 +195,9 @@ def _seed(objective):
 def _check_pooling(graph):
     """Raises an error where TensorFlow's second derivative of max pooling would be wrong.
 
-    In a graph its kernel writes over its input where both have one shape, before it has read it
-    (TensorFlow 2.21, CPU): where the pooling leaves the height and width as they are.
+    In a graph its kernel may write its output over its input before it has read that, if both have
+    the same shape (TensorFlow 2.21, CPU): that is, if the pooling leaves the height and width as
+    they are.
     """
     for operation in graph.get_operations():
         if operation.type in ("MaxPoolGradGrad", "MaxPool3DGradGrad"):
@@ -222,9 +217,10 @@ class _Progress(NamedTuple):
         count: int32.
         vector: `[n]`, the unit vector to be multiplied next.
         basis: `[steps, n]`, the vectors multiplied so far, orthonormal; then zeros.
-        rows: `[steps, steps + 1]`, float64: row j holds what `H basis[j]` is made of, its
-            components along the basis and, at j + 1, along the next vector.
-        eigenvalue, residual: Of the largest eigenvalue of H on the basis.
+        rows: `[steps, steps + 1]`, float64: row j holds the components of `H basis[j]` along the
+            basis and, at j + 1, along the next vector.
+        eigenvalue: The largest of H on the basis.
+        residual: That of its vector.
         done: Whether there is nothing more to do.
     """
 
@@ -259,11 +255,11 @@ class _Lanczos:
         )
 
     def advance(self, progress, product):
-        """The progress with one product more, that of H and `progress.vector`."""
+        """The progress after one more product, that of H and `progress.vector`."""
         position = progress.count[tf.newaxis, tf.newaxis]
         basis = tf.tensor_scatter_nd_update(progress.basis, position, progress.vector[tf.newaxis])
         components, rest = _project(basis, product)
-        # What rounding has left of the components would grow when the rest is scaled to 1.
+        # Rounding leaves small components, which would grow when the rest is scaled to length 1.
         more, rest = _project(basis, rest)
         size = tf.norm(rest)
         row = tf.concat([components + more, [0]], 0)
@@ -272,7 +268,7 @@ class _Lanczos:
         rows = tf.tensor_scatter_nd_update(progress.rows, position, row[tf.newaxis])
         count = progress.count + 1
         eigenvalue, residual = self._top(rows[:count])
-        # No rest: the basis spans all that the start has a part in.
+        # Nothing is left: the basis spans all eigenvectors that the start has a part in.
         negligible = 8 * np.finfo(rest.dtype.as_numpy_dtype).eps * tf.norm(rows)
         done = (
             (count == self.steps)
@@ -286,8 +282,8 @@ class _Lanczos:
     def _top(self, rows):
         """The largest eigenvalue of H on the basis, and the residual of its vector."""
         square = rows[:, : tf.shape(rows)[0]]
-        # In exact numbers it is symmetric, with three diagonals, and the residual is the part
-        # along the next vector. With all components the residual has the products' rounding too.
+        # Without rounding it would be symmetric, with three diagonals, and the residual would be
+        # the component along the next vector. All components together show the rounding, too.
         eigenvalues, vectors = eigh((square + tf.transpose(square)) / 2)
         eigenvalue, vector = eigenvalues[-1], vectors[:, -1]
         image = tf.linalg.matvec(rows, vector, transpose_a=True)

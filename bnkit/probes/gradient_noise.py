@@ -19,9 +19,10 @@ class GradientNoise(NamedTuple):
         gradient_norm: `||g||`.
         trace: Of C: the mean squared distance of a gradient from the expected one.
         top_eigenvalue: The largest of C.
-        share: `top_eigenvalue / trace`, from `1 / (K - 1)` for noise alike in all directions that
-            K gradients can show, to 1 for noise in one. nan without noise.
-        signal_to_noise: `||g||^2 / trace`; inf without noise, nan where g vanishes as well.
+        share: `top_eigenvalue / trace`, from `1 / (K - 1)` for noise that is equal in all
+            directions that K gradients can span, to 1 for noise in a single direction. NaN without
+            noise.
+        signal_to_noise: `||g||^2 / trace`; inf without noise, NaN if g is 0 as well.
     """
 
     gradient_norm: tf.Tensor
@@ -32,30 +33,26 @@ class GradientNoise(NamedTuple):
 
 
 def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None, statistics="batch"):
-    """Measures how gradients differ between mini-batches, the `parts` of a batch, at `theta`.
+    """Measures how gradients at `theta` differ between the `parts` of a batch, the mini-batches.
 
     Batch statistics are those of each mini-batch, and random layers draw the same numbers for all.
     A loss whose `reduction` is "sum" gives gradients of sums over a mini-batch: with b samples in
-    each, `trace` is b^2 times that of their means, while `share` and `signal_to_noise` are theirs.
+    each, `trace` and `top_eigenvalue` are b^2 times those of the means; `share` and
+    `signal_to_noise` are the same.
 
     Inside `strategy.run` each replica's share of the batch is split: the k-th mini-batch is made
     of the k-th part on every replica.
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
-        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
-        batch: `(x, y)`, arrays or structures of them, all with the samples on the first axis.
-        parts: K, a number >= 2 that divides the samples: mini-batches are equal in size.
-        weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
-        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
-            mode, with moving statistics.
+        model, loss_fn, batch, weights, state, statistics: See `bnkit.probes`.
+            All arrays of the batch have the samples on their first axis.
+        parts: K, a number >= 2 that divides the number of samples.
 
     Returns:
         A `GradientNoise`.
 
     Raises:
-        ValueError: For parts that are not valid, or an unbuilt model.
+        ValueError: For parts that are not valid.
 
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     >>> product = lambda y_true, y_pred: keras.ops.mean(y_true * y_pred)   # gradient: mean of x y
@@ -66,7 +63,7 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None, 
     if parts < 2:
         raise ValueError(f"`parts` must be >= 2. Received: parts={parts!r}")
     whole = Objective(model, loss_fn, batch, weights, state, statistics)
-    # Read here: `Objective` is made anew for every part, within a loop.
+    # Read here, outside the loop in which every part gets an `Objective` of its own.
     state = read(model.non_trainable_variables) if state is None else state
     split = tf.nest.map_structure(lambda values: _split(values, parts), tuple(batch))
 
@@ -95,24 +92,27 @@ def _split(values, parts):
 
 
 def _inner_products(vectors, vector):
-    """Of each of `[n, length]` with one, float64: small differences are taken from them."""
+    """Those of each of `[n, length]` with one vector.
+
+    In float64, because small differences between them count.
+    """
     vector = tf.cast(vector, tf.float64)
     return _each(vectors, lambda other: tf.tensordot(tf.cast(other, tf.float64), vector, 1))
 
 
 def _each(vectors, function):
-    """`function` of one vector after the other, float64: all casts at once would take memory."""
+    """`function` of one vector after the other, float64: casting all at once would need memory."""
     return tf.map_fn(function, vectors, fn_output_signature=tf.float64, parallel_iterations=1)
 
 
 def _noise(gram, parts):
     """The values of a `GradientNoise`, from the inner products of its gradients."""
     signal = tf.reduce_mean(gram)
-    # The covariance is that of the distances from the first gradient, too. With their inner
-    # products, equal gradients give exactly 0.
+    # The differences from the first gradient have the same covariance, and with their inner
+    # products equal gradients give exactly 0.
     apart = gram - gram[:1] - gram[:, :1] + gram[0, 0]
     means = tf.reduce_mean(apart, 0)
-    # What is not 0 in C are the eigenvalues of this. Rounding may take them below 0.
+    # This has the eigenvalues of C that are not 0. Rounding may take them below 0.
     centred = (apart - means - means[:, tf.newaxis] + tf.reduce_mean(means)) / (parts - 1)
     trace = tf.maximum(tf.linalg.trace(centred), 0)
     top = tf.maximum(eigh(centred)[0][-1], 0)

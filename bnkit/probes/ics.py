@@ -15,7 +15,7 @@ class ICS(NamedTuple):
         layers: Names of the weight layers, in forward order.
         l2: `[layers]`, `||G_i - G'_i||_2`; exactly 0 for the first layer.
         cosine: `[layers]`, the cosine of the angle between `G_i` and `G'_i`; 1 for the first
-            layer, nan where a gradient vanishes.
+            layer, NaN if one of them is 0.
         gradient_norm: `[layers]`, `||G_i||_2`.
     """
 
@@ -31,25 +31,16 @@ def internal_covariate_shift(
     """How much each layer's gradient changes because the layers *before* it were updated.
 
     `G_i` is the gradient for layer i at W(t), `G'_i` the same with the layers before i at W(t+1)
-    and layer i and those after it still at W(t), both on one batch. Scale and shift of a
+    and layer i and those after it still at W(t), both on the same batch. Scale and shift of a
     normalisation belong to the weight layer that it follows (see `stages`).
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
-        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
-        batch: `(x, y)`.
-        next_weights: W(t+1) as the optimizer really produced it, aligned with
+        model, loss_fn, batch, weights, state, statistics: See `bnkit.probes`.
+        next_weights: W(t+1), as the optimizer really produced them, aligned with
             `model.trainable_variables`.
-        weights: W(t), aligned likewise; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
-        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
-            mode, with moving statistics.
 
     Returns:
         An `ICS`.
-
-    Raises:
-        ValueError: for weights that do not match the model, or a model that is not built.
     """
     objective = Objective(model, loss_fn, batch, weights, state, statistics)
     current = objective.weights
@@ -61,8 +52,8 @@ def internal_covariate_shift(
     l2, cosine, norms = [], [], []
     for i, layer in enumerate(layers):
         before = [gradient[p] for p in layer.positions]
-        # Nothing comes before the first layer: its gradient is the same one. For the others, one
-        # plain gradient each: a graph compiler shares what they have in common.
+        # Nothing comes before the first layer: its gradient does not change. For each of the
+        # others a plain gradient is taken; in a graph, what they share is computed once.
         after = before if i == 0 else evaluate(mixed, of=layer.positions)[1]
         norm = tf.linalg.global_norm(before)
         l2.append(tf.linalg.global_norm([a - b for a, b in zip(after, before, strict=True)]))
@@ -72,6 +63,6 @@ def internal_covariate_shift(
         for p in layer.positions:
             mixed[p] = following[p]
     names = tuple(layer.name for layer in layers)
-    # Rounding may take a cosine past 1 by one digit.
+    # Rounding may take a cosine slightly past 1.
     cosine = tf.clip_by_value(tf.stack(cosine), -1, 1)
     return ICS(names, tf.stack(l2), cosine, tf.stack(norms))

@@ -18,7 +18,7 @@ class Landscape(NamedTuple):
         gradient_distances: `[step sizes]`, `||grad L(theta - s g) - g||`: their range is the
             gradient predictiveness of Fig 4b.
         smoothness: Scalar, `max_s ||grad L(theta - s g) - g|| / (s ||g||)`: the "effective"
-            beta-smoothness of Fig 4c. nan where a distance is, or where the gradient vanishes.
+            beta-smoothness of Fig 4c. NaN if a distance is NaN, or if the gradient is 0.
     """
 
     loss: tf.Tensor
@@ -42,26 +42,20 @@ def landscape(
 ):
     """Measures the landscape from `theta` along a direction d, on one batch.
 
-    That is down the gradient, `d = g`, or in a random one: Gaussian, scaled to the norm of g, so
-    that a step size means the same distance. In a random direction read d for g in `theta - s g`.
+    It is the gradient, `d = g`, or a random vector: Gaussian, scaled to the norm of g, so that a
+    step size means the same distance. For a random direction, read `theta - s d` for `theta - s g`.
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
-        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
-        batch: `(x, y)`.
-        step_sizes: Sequence of `s > 0`: absolute, the same for all models to be compared.
+        model, loss_fn, batch, weights, state, statistics: See `bnkit.probes`.
+        step_sizes: The numbers `s > 0`: absolute, the same for all models to be compared.
         direction: `"gradient"` or `"random"`.
         seed: Two integers, or a tensor of them, that draw the random direction.
-        weights: `theta`, aligned with `model.trainable_variables`; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
-        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
-            mode, with moving statistics.
 
     Returns:
         A `Landscape`. Costs one gradient and one more for each step size.
 
     Raises:
-        ValueError: for step sizes or a direction that are not valid, or an unbuilt model.
+        ValueError: For step sizes, a direction or a seed that are not valid.
 
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     >>> model.set_weights([np.array([[2.0]])])   # L = w^2 / 2: gradient 2, curvature 1
@@ -90,7 +84,7 @@ def landscape(
 
 
 def _largest(ratios):
-    """The largest of them; NaN if one is, which a maximum may pass over."""
+    """The largest ratio; NaN if one of them is NaN, which a plain maximum may pass over."""
     undefined = tf.reduce_any(tf.math.is_nan(ratios))
     return tf.where(undefined, tf.cast(float("nan"), ratios.dtype), tf.reduce_max(ratios))
 

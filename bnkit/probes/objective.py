@@ -10,9 +10,9 @@ from bnkit.probes import replicas
 from bnkit.probes.compiled_loss import CompiledLoss
 
 STATISTICS = ("batch", "moving")
-# That of Keras's `LossScaleOptimizer` before it has seen a gradient.
+# The scale that Keras's `LossScaleOptimizer` starts with.
 _FLOAT16_SCALE = 2.0**15
-# By what the scale is divided where a gradient overflows.
+# What the scale is divided by when a gradient overflows.
 _SCALE_DOWN = 16.0
 
 
@@ -26,8 +26,8 @@ class Objective:
     global batch, reduced as the loss says: a loss whose `reduction` is "sum" adds up over the
     replicas, any other is a mean and is averaged.
 
-    Gradients in float16 are computed from a scaled loss, as they are in training, and scaled back:
-    by the scale of the optimizer that the model was compiled with, or else by 2^15; by less where a
+    Gradients in float16 are computed from a scaled loss, as in training, and scaled back. The scale
+    is that of the optimizer that the model was compiled with, or else 2^15, and smaller if a
     gradient overflows.
 
     Args:
@@ -39,9 +39,9 @@ class Objective:
         statistics: "batch" for training mode, "moving" for inference mode.
 
     Raises:
-        ValueError: For an unbuilt model, one without trainable weights, weights or state of other
-            shapes than the model's, a loss that is not a scalar, or one that takes no sample
-            weights where there are some.
+        ValueError: For a model that is not built or has no trainable weights, for weights or state
+            of other shapes than the model's, for a loss that is not a scalar, or for sample weights
+            that the loss does not take.
     """
 
     def __init__(self, model, loss_fn, batch, weights=None, state=None, statistics="batch"):
@@ -57,13 +57,18 @@ class Objective:
         self.replicas = replicas.count()
 
     def loss_and_gradient(self, weights, of=None):
-        """`L(weights)` and its gradient, a list aligned with `weights`.
+        """`L(weights)` and its gradient.
 
-        `of`: positions in `weights` of those to differentiate for; all by default.
+        Args:
+            weights: Where to evaluate.
+            of: Positions in `weights` to differentiate for; all by default.
+
+        Returns:
+            The loss, and a list aligned with `of`.
         """
         loss, gradient = self._replica_gradient(weights, of, self.loss_scale)
         if self.loss_scale is not None:
-            # Where the gradient is larger than in training, its scale may be too large.
+            # The scale of training may be too large for a gradient that is larger than there.
             _, *gradient = tf.while_loop(
                 lambda scale, *gradient: (scale > 1) & ~_are_finite(gradient),
                 lambda scale, *_: (
@@ -72,7 +77,7 @@ class Objective:
                 ),
                 (self.loss_scale, *gradient),
             )
-        # Apart: they may differ in type.
+        # One by one, because they may be of different types.
         (loss,) = replicas.added_up([loss])
         return loss, replicas.added_up(gradient)
 
@@ -90,28 +95,28 @@ class Objective:
         return loss, gradient
 
     def evaluator(self):
-        """`loss_and_gradient` for use at many points, which a graph traces only once.
+        """`loss_and_gradient` for use at many points: a graph traces it only once.
 
-        Replicas exchange values in it, which does not work in a function of its own; and eagerly
-        tracing costs more than it saves.
+        Not on replicas, which cannot exchange values within a nested `tf.function`, and not
+        eagerly, where tracing would cost more than it saves.
         """
         if self.replicas > 1 or tf.executing_eagerly():
             return self.loss_and_gradient
         traced = tf.function(lambda weights: self.loss_and_gradient(weights), autograph=False)
 
         def loss_and_gradient(weights, of=None):
-            # All of it: what nobody uses is pruned from the graph.
+            # The whole gradient: the graph drops the parts that are not used.
             loss, gradient = traced(weights)
             return loss, gradient if of is None else [gradient[i] for i in of]
 
         return loss_and_gradient
 
     def scaled(self, loss):
-        """What to take the derivatives of, so that those in float16 do not underflow."""
+        """The loss to differentiate: scaled, so that derivatives in float16 do not underflow."""
         return loss if self.loss_scale is None else loss * self.loss_scale
 
     def unscaled(self, derivatives):
-        """Derivatives of L, from those of the scaled loss."""
+        """The derivatives of the loss, given those of the scaled loss."""
         if self.loss_scale is None:
             return derivatives
         return [d / tf.cast(self.loss_scale, d.dtype) for d in derivatives]
@@ -132,9 +137,9 @@ class Objective:
 def replica_loss(loss_fn, y_true, y_pred, parts, sample_weight=None):
     """What a replica adds to the global loss: the sum of this over the replicas is that loss.
 
-    A loss whose `reduction` is "sum" adds up as it is; any other is a mean over the replica's
-    share, and is divided here, once. A Keras loss has to come as itself: within another function,
-    what Keras divides cannot be seen.
+    A loss whose `reduction` is "sum" adds up as it is. Any other is a mean over the replica's
+    share, and is divided here, once. Hand over a Keras loss itself: inside another function one
+    could not see that Keras divides it.
     """
     weighted = {} if sample_weight is None else _weighted(loss_fn, sample_weight, parts)
     loss = tf.cast(loss_fn(y_true, y_pred, **weighted), tf.float32)
@@ -170,8 +175,8 @@ def _weighted(loss_fn, sample_weight, parts):
 def _keras_divides(loss_fn, y_true, y_pred):
     """Whether Keras has divided this loss by the number of replicas.
 
-    It does so to the means that it takes, wherever a strategy is current; not where the loss's own
-    `call` gives one number already.
+    It divides the means that it takes itself whenever a strategy is current, but not a loss whose
+    own `call` returns one number.
     """
     if not isinstance(loss_fn, keras.losses.Loss):
         return False
@@ -200,7 +205,7 @@ def _are_finite(tensors):
 
 
 def _loss_scale(model):
-    """By what the loss is multiplied before it is differentiated; None for nothing."""
+    """What the loss is multiplied by before it is differentiated; None if by nothing."""
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         one = tf.constant(1.0)
@@ -212,9 +217,10 @@ def _loss_scale(model):
 
 @contextlib.contextmanager
 def at_values(model, weights, state, collect_losses=False):
-    """A scope in which the model's variables have these values, and nothing in it is changed.
+    """A scope in which the model's variables have these values, and which leaves no trace.
 
-    Assignments stay inside, and the losses that the model's layers have added stay as they are.
+    Assignments are lost at its end, and the losses that the model's layers had added before are
+    kept.
     """
     values = [
         *zip(model.trainable_variables, weights, strict=True),
@@ -239,7 +245,7 @@ def call(model, x, training):
 
 
 def call_at(model, weights, state, x, statistics="batch"):
-    """Outputs at given weights and state, and the state that the call would leave."""
+    """Outputs at given weights and state, and the state that the call would leave behind."""
     with at_values(model, weights, state) as scope:
         outputs = call(model, x, check_statistics(statistics) == "batch")
     return outputs, [scope.get_current_value(v) for v in model.non_trainable_variables]
@@ -249,7 +255,7 @@ def read_variables(model, weights=None, state=None):
     """Trainable and other variables of a model as lists of tensors; its own values by default.
 
     Raises:
-        ValueError: for an unbuilt model, or values of other shapes than the model's.
+        ValueError: For a model that is not built, or values of other shapes than the model's.
     """
     if not model.built:
         raise ValueError(

@@ -11,31 +11,29 @@ from bnkit.probes.objective import call_at, read_variables
 def population_state(model, batches, *, weights=None, state=None):
     """The model's state with its moving statistics measured anew, at the current weights.
 
-    Each moving statistic is replaced by the average, over the batches, of what the batch itself
-    has: moving averages lag behind the weights (Wu and Johnson 2021, arXiv 2105.07576). As a
-    moving variance, the average is of the variances within a batch.
+    Each moving statistic is replaced by the average of the batches' own statistics: moving averages
+    lag behind the weights (Wu and Johnson 2021, arXiv 2105.07576). For a variance, that is the
+    average of the variances within the batches, which is also what moving variances average.
 
-    No layer has to be known. A moving statistic is a floating variable that a training call
-    updates as `moving' = m * moving + (1 - m) * batch`, 0 <= m < 1 the same for all of its
-    entries, in operations that can be differentiated: the derivative is m, and from `moving = 0`
-    follows the statistic of the batch, to a relative error of `2^-24 / (1 - m)`. In training mode
-    no output may depend on it. All other state, such as that of random layers, is as given, for
-    each batch and in what is returned.
+    It works for layers that it knows nothing of. A moving statistic is a floating variable that a
+    training call updates as `moving' = m * moving + (1 - m) * batch`, with the same 0 <= m < 1 for
+    all of its entries, in operations that can be differentiated. The derivative is m, and an update
+    from `moving = 0` gives the statistic of the batch, with a relative error of `2^-24 / (1 - m)`.
+    In training mode no output may depend on it. All other state, such as that of random layers,
+    stays as given.
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
         batches: The inputs x of training batches: an iterable, or a tensor
             `[batches, samples, ...]`, which a graph goes through in a loop.
-        weights: Aligned with `model.trainable_variables`; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
+        model, weights, state: See `bnkit.probes`.
 
     Returns:
         List of tensors aligned with `model.non_trainable_variables`. Inside `strategy.run`,
         where each replica has its share of every batch, the average is also over the replicas.
-        Costs one forward pass for each batch; eagerly one more.
+        Costs one forward pass for each batch, and one more if it runs eagerly.
 
     Raises:
-        ValueError: for no batches, or weights or state that do not match the model.
+        ValueError: If there are no batches.
 
     >>> norm = keras.layers.BatchNormalization(momentum=0.5)
     >>> model = keras.Sequential([keras.Input((1,)), norm])
@@ -49,7 +47,7 @@ def population_state(model, batches, *, weights=None, state=None):
         return state
     start = list(state)
     for position, m in found.items():
-        # From 0 there is no cancellation. What does not depend on its old value keeps it.
+        # Started at 0 there is no cancellation. Values with m = 0 or NaN start as they are.
         start[position] = tf.where(m > 0, tf.zeros_like(m), state[position])
 
     def statistics(x):
@@ -71,12 +69,12 @@ def momenta(model, x, *, weights=None, state=None):
     """The momentum of every moving statistic, see `population_state`.
 
     Args:
-        model, weights, state: See `population_state`.
+        model, weights, state: See `bnkit.probes`.
         x: Inputs of one batch.
 
     Returns:
         Position in `model.non_trainable_variables` -> scalar tensor m, for the floating variables
-        that a training call changes; nan for those among them that are no moving statistics.
+        that a training call changes; NaN for a variable that is no moving statistic.
     """
     weights, state = read_variables(model, weights, state)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -106,7 +104,7 @@ def _peek(batches):
 
 
 def _momentum(slope):
-    """What all entries of the slope are, if that is a momentum; else nan."""
+    """The value that all entries of the slope have, if it can be a momentum; else NaN."""
     entries = tf.reshape(slope, [-1])
     same = tf.reduce_all(entries == entries[0])
     valid = same & (entries[0] >= 0) & (entries[0] < 1)

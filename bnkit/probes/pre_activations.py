@@ -1,4 +1,4 @@
-"""The inputs of the non-linearities: where the output of each weight layer leads to."""
+"""The inputs of the non-linearities that the weight layers lead to."""
 
 import keras
 
@@ -16,16 +16,18 @@ _ACTIVATIONS = {
 def pre_activations(model, weights, state, x, statistics="batch"):
     """The input of the non-linearity after each weight layer, from one call.
 
-    That is the input of the first non-linearity that the output of a weight layer reaches, past
-    normalisation, noise, pooling, the sum with a skip connection. If another weight layer comes
-    first (deep linear networks), or the end (logits), it is the output of the last layer before.
+    The output of a weight layer is followed through normalisation, noise, pooling and the sum with
+    a skip connection, to the first non-linearity that it reaches. If it reaches another weight
+    layer first (deep linear networks), or the end (logits), the output of the last layer before
+    that is taken.
 
-    A non-linearity is the `activation` of a layer, if that is not linear, and a layer or operation
-    named as one of `keras.activations`, or PReLU. Tensors are followed from layer to layer. Where
-    the code of a subclassed model computes between two layers, they are taken as connected if they
-    are called one after the other and the second gets what nothing before had, in the shape of
-    what the first gave; else what the first gave is the end. Of a layer that is called several
-    times the first call counts; one inside an RNN or a TimeDistributed is measured at their output.
+    A non-linearity is the `activation` of a layer, if it is not linear; or a layer or operation
+    with the name of one of `keras.activations`; or PReLU. Tensors are followed from layer to layer.
+    If the code of a subclassed model computes between two layers, they are taken as connected when
+    they are called one after the other, and the second gets a tensor that no call before has seen,
+    of the shape of the first's output. Otherwise the first's output is the end. If a layer is
+    called several times, the first call counts. A layer inside an RNN or a TimeDistributed is
+    measured at the output of these.
 
     Args:
         model: A built `keras.Model`; it stays as it is.
@@ -35,9 +37,9 @@ def pre_activations(model, weights, state, x, statistics="batch"):
         statistics: "batch" for a call in training mode, "moving" for one in inference mode.
 
     Returns:
-        List of `(name, tensor)` in the order of `stages(model)`, named as there, tensors in the
+        List of `(name, tensor)` in the order of `stages(model)`, with their names, tensors in the
         type of the computation. Layers whose call cannot be seen are left out: those that are not
-        called, or in a graph of its own (a loop, a `tf.function` inside the model).
+        called, or are called in a graph of their own (a loop, a `tf.function` inside the model).
     """
     inside = parts(model)
     holders = _holders(inside)
@@ -49,7 +51,7 @@ def pre_activations(model, weights, state, x, statistics="batch"):
         variables = [model.trainable_variables[p] for p in stage.positions]
         matrix = next(variable for variable in variables if _is_matrix(variable))
         if id(matrix) not in holders:
-            # It belongs to the model itself.
+            # The matrix belongs to the model itself.
             found.append((stage.name, tensors(outputs)[0]))
             continue
         owner, _ = holders[id(matrix)]
@@ -74,7 +76,7 @@ def _holders(inside):
 
 
 def _targets(inside, weight_layers):
-    """What to record: the calls of all parts but those that only arrange others of interest."""
+    """The calls to record: those of all parts that do not merely call other parts of interest."""
     targets = []
     for part in inside:
         below = parts(part) if isinstance(part, keras.Layer) else []
@@ -100,7 +102,7 @@ def _has_activation(part):
 
 
 def _follow(calls, position, weight_layers):
-    """The input of the non-linearity that the call at `position` leads to, see above."""
+    """The input of the non-linearity that the call at `position` leads to."""
     current = calls[position]
     inner = _activation_input(calls, position)
     if inner is not None:
@@ -128,7 +130,7 @@ def _follow(calls, position, weight_layers):
 
 
 def _activation_input(calls, position):
-    """Of the call's own activation; None if it has none."""
+    """The input of the call's own activation; None if it has none."""
     call = calls[position]
     for inner in calls[position + 1 : call.end]:
         if inner.owner is call.owner and inner.attribute == "activation":
@@ -137,7 +139,7 @@ def _activation_input(calls, position):
 
 
 def _taken_after_code(calls, call):
-    """The input of the next call that code may have made of this call's output; else None."""
+    """The input of the next call, if code may have made it of this call's output; else None."""
     output, following = call.outputs[0], calls[call.end]
     if any(output is tensor for later in calls[call.end :] for tensor in later.inputs):
         return None

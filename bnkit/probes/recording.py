@@ -7,7 +7,7 @@ import threading
 import keras
 import tensorflow as tf
 
-# Their layers run once for each time step, mostly in a graph of a loop, which no tensor leaves.
+# Their layers run once for each time step, mostly in the graph of a loop, which no tensor leaves.
 _LOOPS = (keras.layers.RNN, keras.layers.TimeDistributed)
 
 _LOCK = threading.Lock()
@@ -62,15 +62,15 @@ class Call:
 def recorded(targets, tape=None):
     """Records calls while the block runs, in this thread and graph.
 
-    For the time of the block an instance attribute stands before the one that is called;
-    afterwards the objects are as they were, also if the block fails. Replicas share the objects,
-    and one starts while another waits in the middle of its own block: so the attribute stays until
-    the last of them is done, and each records its own calls.
+    During the block an instance attribute hides the one that is to be recorded. Afterwards the
+    objects are as they were, also if the block fails. Replicas share the objects, and one starts
+    while another waits in the middle of its own block: so the attribute stays until the last of
+    them has finished, and each records its own calls.
 
     Args:
         targets: Pairs `(owner, attribute)`, each once.
-        tape: A `tf.GradientTape`, for derivatives by what a call alone makes of its inputs: the
-            calls then get copies of their floating tensors, watched by the tape.
+        tape: A `tf.GradientTape`. Each call then gets copies of its floating tensors, watched by
+            the tape, so that derivatives for them take only this call into account.
 
     Yields:
         A list that fills with `Call`s, in the order in which they begin.
@@ -84,7 +84,7 @@ def recorded(targets, tape=None):
 
 
 def original(owner, attribute):
-    """What an object itself has as an attribute, recorded or not; None if it has none."""
+    """An object's own attribute, whether it is being recorded or not; None if it has none."""
     own = vars(owner).get(attribute)
     return own.own if isinstance(own, _Tap) else own
 
@@ -140,7 +140,7 @@ def _tap(owner, attribute, recorder):
         tap = vars(owner).get(attribute)
         if not isinstance(tap, _Tap):
             tap = _Tap(owner, attribute)
-            # Past Keras, which would keep track of it.
+            # Not through Keras, which would track it.
             object.__setattr__(owner, attribute, tap)
         tap.recorders[threading.get_ident()] = recorder
 

@@ -17,12 +17,12 @@ class Weights(NamedTuple):
         layers: Names of the weight layers, in forward order.
         weight_norm: `[layers]`, `||W(t)||`.
         effective_lr: `[layers]`, `lr / ||W(t)||^2`; inf for weights that are all 0.
-        angular_update: `[layers]`, the angle between W(t) and W(t+1) in radians, 0 to pi; nan
-            where one of them is all 0.
+        angular_update: `[layers]`, the angle between W(t) and W(t+1) in radians, 0 to pi; NaN
+            if one of them is all 0.
         radial_share: `[layers]`, `<g, W>^2 / (||g||^2 ||W||^2)`, 0 to 1: the share of the
-            squared gradient that points along W, and only changes its length. 0, up to rounding,
-            for weights followed by a normalisation that no scale of theirs gets through
-            (Lemma 4.5); nan where g or W is all 0.
+            squared gradient that points along W, and changes only its length. 0, up to rounding,
+            for weights whose scale the normalisation after them removes (Lemma 4.5); NaN if g or W
+            is all 0.
         gradient_norm: `[layers]`, `||g||`.
     """
 
@@ -39,27 +39,18 @@ def weights(
 ):
     """How far each layer's weights turn in one update, and what learning rate that amounts to.
 
-    Where only the direction of W matters, a step of size lr turns it as one of size
+    If only the direction of W matters, a step of size lr turns it as far as a step of size
     `lr / ||W||^2` would turn a W of length 1 (Hoffer et al. 2018, arXiv 1803.01814; Kohler et al.
     2019, arXiv 1805.10694).
 
     Args:
-        model: A built `keras.Model`; its weights and state stay as they are.
-        loss_fn: `loss_fn(y_true, y_pred)`, the scalar loss of a batch, without weight decay.
-        batch: `(x, y)`.
-        next_weights: W(t+1) as the optimizer really produced it, aligned with
+        model, loss_fn, batch, weights, state, statistics: See `bnkit.probes`.
+        next_weights: W(t+1), as the optimizer really produced them, aligned with
             `model.trainable_variables`.
         lr: Learning rate of the update, a number or a scalar tensor.
-        weights: W(t), aligned likewise; the model's own by default.
-        state: Aligned with `model.non_trainable_variables`; the model's own by default.
-        statistics: "batch" to measure in training mode, as the study does; "moving" in inference
-            mode, with moving statistics.
 
     Returns:
         A `Weights`. Costs one gradient.
-
-    Raises:
-        ValueError: for weights that do not match the model, or a model that is not built.
     """
     objective = Objective(model, loss_fn, batch, weights, state, statistics)
     current = objective.weights
@@ -72,7 +63,7 @@ def weights(
         kernels = [p for p in layer.positions if len(current[p].shape) >= 2]
         here, there, slope = (_vector(v, kernels) for v in (current, following, gradient))
         norm, gradient_norm = tf.norm(here), tf.norm(slope)
-        # One length after the other, so that the products do not leave the range of floats.
+        # Divided one by one, so that no product leaves the range of floats.
         cosine = tf.reduce_sum((slope / gradient_norm) * (here / norm))
         rows.append([norm, lr / norm**2, _angle(here, there), cosine**2, gradient_norm])
     names = tuple(layer.name for layer in layers)
@@ -84,8 +75,8 @@ def weights(
 def _vector(values, positions):
     """All entries at the positions in one vector, in float64.
 
-    A small step changes float32 weights by a few units in the last place: the weights hold the
-    angle exactly, but a length in float32 would not.
+    A small step changes float32 weights by a few units in the last place. The weights determine the
+    angle exactly, but a length in float32 would lose it.
     """
     return tf.concat([tf.reshape(tf.cast(values[p], tf.float64), [-1]) for p in positions], 0)
 
@@ -93,7 +84,7 @@ def _vector(values, positions):
 def _angle(first, second):
     """The angle between two vectors in radians, to full accuracy also near 0 and pi.
 
-    That of the isosceles triangle of their unit vectors (Kahan); a cosine is flat at both ends.
+    From the isosceles triangle of their unit vectors (Kahan): the cosine is flat at both ends.
     """
     first, second = first / tf.norm(first), second / tf.norm(second)
     return 2 * tf.atan2(tf.norm(first - second), tf.norm(first + second))

@@ -6,7 +6,7 @@ import time
 
 
 class Clock:
-    """Seconds spent, by part, and in total since it was made.
+    """Counts seconds: those of each part, and the total since it was made.
 
     >>> clock = Clock()
     >>> with clock("train"):

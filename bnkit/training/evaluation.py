@@ -6,14 +6,14 @@ import tensorflow as tf
 from bnkit.probes.objective import call_at, read, replica_loss
 from bnkit.probes.population import momenta, population_state
 
-# The most training batches that population statistics are taken over.
+# Number of training batches that population statistics are taken over, at most.
 _POPULATION_BATCHES = 5
 
 
 class Evaluator:
     """Evaluates a model on a split of data, with moving and with other statistics.
 
-    One device does it, whatever the strategy, so that no sample is padded or left out.
+    A single device does the work under any strategy, so that no sample is padded or left out.
 
     Args:
         model: A built `keras.Model`.
@@ -42,7 +42,7 @@ class Evaluator:
     def __call__(self, x, y, batch_size, training_batches=None):
         """Loss and metrics of a whole split, name -> float.
 
-        `loss` and the metrics are those in inference mode. Given training batches, a model with
+        `loss` and the metrics are those of inference mode. Given training batches, a model with
         moving statistics also has
 
         * `loss_batch_statistics`: in training mode, each batch of the split normalised with its
@@ -50,9 +50,9 @@ class Evaluator:
         * `loss_population_statistics`: in inference mode, with statistics measured anew at the
           current weights, on the first batches of training (see `population_state`).
 
-        Batches count by their size. The statistics of a small last batch are poor, and of a
-        single sample meaningless: for `loss_batch_statistics` choose a `batch_size` that divides
-        the split.
+        Batches count by their size. The statistics of a small last batch are poor, and those of a
+        single sample are meaningless: for `loss_batch_statistics` choose a `batch_size` that
+        divides the split.
 
         Args:
             x, y: Arrays of the split.
@@ -72,13 +72,13 @@ class Evaluator:
     def _model_has_moving_statistics(self, training_batches):
         if self._has_moving_statistics is None:
             x = training_batches.stack(0, 1)[0][0]
-            # Two samples tell as much as all.
+            # Two samples are enough to find out.
             found = momenta(self._model, self._prepare(x[:2])).values()
             self._has_moving_statistics = not all(np.isnan(m) for m in found)
         return self._has_moving_statistics
 
     def _batch_values(self, x, y, parts):
-        """Loss and metrics of one of so many `parts` of a split, to be added up."""
+        """What a batch adds to the loss and metrics of a split that is `parts` times as large."""
         outputs = self._model(self._prepare(x), training=False)
         loss = replica_loss(self._loss_fn, y, outputs, parts)
         return tf.stack([loss, *metric_values(self._metrics, y, outputs, parts)])
@@ -97,7 +97,7 @@ class Evaluator:
 
 
 def metric_values(metrics, y, outputs, parts):
-    """What a batch, one of so many `parts`, adds to each metric."""
+    """What a batch adds to each metric of data that is `parts` times as large."""
     return [
         tf.reduce_mean(tf.cast(metric(y, outputs), tf.float32)) / parts
         for metric in metrics.values()

@@ -26,9 +26,9 @@ class Diverged(RuntimeError):
 class Trainer:
     """Trains a Keras model step by step and lets callbacks measure in between.
 
-    All steps between two events (a callback that is due) run inside one graph call, traced once;
-    losses leave the device once per call. A step counts the updates already made: the loss of
-    step t is that of the weights after t updates, on the batch of step t.
+    All steps up to the next one at which a callback is due run inside one graph call, traced once;
+    losses leave the device once per call. A step's number is that of the updates made before it:
+    the loss of step t is that of the weights after t updates, on the batch of step t.
 
     Args:
         model: A built `keras.Model`, created in the strategy's scope.
@@ -40,8 +40,8 @@ class Trainer:
         metrics: Name -> function `(y_true, y_pred)` of per-sample values, averaged.
         weight_decay: `c` of the penalty `c/2 * sum ||kernel||^2` over all trainable matrices and
             kernels; trained on, and logged apart from the loss as `penalty`.
-        clock: Counts the seconds of `data`, of `train`, of `compile` (the first call) and of the
-            callbacks, each under its attribute `part`.
+        clock: A `Clock`. It counts the seconds of `data`, `train`, `compile` (the first call), and
+            those of each callback under its attribute `part`.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Trainer:
     def fit(self, batches, steps, callbacks=()):
         """Trains from `self.step` until `steps` updates have been made.
 
-        A callback has a schedule `when`. At the steps in it the trainer calls
-        `on_train_batch_begin(step)` before the update and `on_train_batch_end(step)` after it;
-        after every graph call, of one step or many, `on_steps_end(first, values)` with the values
-        of the steps from `first` on, name -> array. Setting `model.stop_training` ends the
+        A callback has a schedule `when`. At its steps the trainer calls
+        `on_train_batch_begin(step)` before the update and `on_train_batch_end(step)` after it.
+        After every graph call, of one step or many, it calls `on_steps_end(first, values)` with the
+        values of the steps from `first` on, name -> array. Setting `model.stop_training` ends the
         training early, without `on_train_end`.
 
         Args:
@@ -92,8 +92,8 @@ class Trainer:
             callbacks: `bnkit.callbacks`, called in this order.
 
         Raises:
-            Diverged: when the loss is not finite; everything up to there has been reported.
-            ValueError: for a batch size that the replicas cannot share equally.
+            Diverged: If the loss is not finite. Everything up to that step has been reported.
+            ValueError: For a batch size that the replicas cannot share equally.
         """
         if batches.batch_size % self.replicas:
             raise ValueError(
@@ -113,18 +113,15 @@ class Trainer:
                     callback.on_train_end()
 
     def batch(self, steps=1):
-        """The batch of the current step as it comes from the host: global, not yet prepared.
-
-        With `steps`, those of as many steps from here on, joined to one.
-        """
+        """The batches of the next `steps` steps, joined to one: global, not yet prepared."""
         stacks = self._batches.stack(self.step, self.step + steps)
         return tuple(np.reshape(stack, (-1, *stack.shape[2:])) for stack in stacks)
 
     def on_replicas(self, function):
         """Compiles `function((x, y), *arguments)` to run on each replica's share of a batch.
 
-        Returns a function of a global batch from the host, `(x, y, *arguments)`, that gives the
-        first replica's values; `function` reduces over the replicas itself, as the probes do.
+        Returns a function `(x, y, *arguments)` of a global batch that gives the first replica's
+        values. `function` itself has to reduce over the replicas, as the probes do.
         """
 
         @tf.function(autograph=False, reduce_retracing=True)
@@ -155,7 +152,7 @@ class Trainer:
                 callback.on_train_batch_begin(first)
         values = self._train(first, stop)
         finite = np.isfinite(values["loss"])
-        # What comes after the first loss that is not finite is no measurement.
+        # Values after the first loss that is not finite mean nothing.
         stop = stop if finite.all() else first + int(np.argmin(finite)) + 1
         values = {name: array[: stop - first] for name, array in values.items()}
         self.step = stop
@@ -174,7 +171,7 @@ class Trainer:
             x, y = self._batches.stack(first, stop)
         compiled = self._train_steps is not None
         if not compiled:
-            # Any number of steps: without the signature, one and many would each be traced.
+            # For any number of steps: without the signature, one and many would each be traced.
             specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y)]
             self._train_steps = tf.function(self._make_steps, input_signature=specs)
         start = time.perf_counter()
