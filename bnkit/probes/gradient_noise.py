@@ -56,7 +56,7 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None, 
 
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     >>> product = lambda y_true, y_pred: keras.ops.mean(y_true * y_pred)   # gradient: mean of x y
-    >>> batch = (np.array([[1.0], [3.0]]), np.ones((2, 1)))
+    >>> batch = (np.array([[1.0], [3.0]]), np.ones((2, 1), "float32"))
     >>> [float(value) for value in gradient_noise(model, product, batch, parts=2)]
     [2.0, 2.0, 2.0, 1.0, 2.0]
     """

@@ -43,6 +43,8 @@ def in_turn(function, elements, dtypes):
         A tuple of the results, each stacked.
     """
     if count() == 1:
+        # As it stands: AutoGraph would rewrite the user's loss and layers.
+        function = tf.autograph.experimental.do_not_convert(function)
         return tf.map_fn(function, elements, fn_output_signature=dtypes, parallel_iterations=1)
     results = []
     for element in tf.unstack(elements):
