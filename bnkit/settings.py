@@ -16,12 +16,16 @@ from bnkit.rules import (
     SEED,
     TRUTH,
     Rule,
+    is_number,
     one_of,
 )
 
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("auto", "cpu")
+
+# Characters of a norm in a run id; the digest tells longer ones apart.
+_LONGEST_NORM = 150
 
 # Fields that were added after runs had been made -> the value that stands for how those were made.
 # At this value a field does not enter the run id, so that earlier runs keep theirs. An entry never
@@ -188,7 +192,8 @@ class Settings:
     @property
     def run_id(self):
         """Readable and unique, such as `bn-lr0.5-seed0-1a2b3c4d`: equal settings, equal id."""
-        norm = re.sub(r"[^A-Za-z0-9_]+", "_", self.norm)
+        # File names end at 255 bytes.
+        norm = re.sub(r"[^A-Za-z0-9_]+", "_", self.norm)[:_LONGEST_NORM]
         identity = {
             name: value
             for name, value in self.to_dict().items()
@@ -201,7 +206,8 @@ class Settings:
 def _plain(value, kind):
     """One form for equal values, so that they have one id: 1.0 for 1, a tuple for a list."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        # A number beyond float64 stays as it is, for the rules to refuse.
+        return float(value) if is_number(value) else value
     if kind == tuple[float, ...] and isinstance(value, (list, tuple)):
         return tuple(_plain(entry, float) for entry in value)
     return tuple(value) if isinstance(value, list) else value
