@@ -12,8 +12,8 @@ from bnkit import families
 
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
-    "backend": 0, "rules": 0, "kinds": 0, "schedules": 0, "store": 0,
-    "families": 1,
+    "backend": 0, "rules": 0, "kinds": 0, "schedules": 0,
+    "families": 1, "store": 1,
     "settings": 2,
     "layers": 3, "data": 3, "losses": 3, "report": 3,
     "probes": 4, "models": 4,

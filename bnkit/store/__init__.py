@@ -7,24 +7,34 @@ it, and `RunFiles` says where its files are.
 from bnkit.store.checkpoints import Checkpoints
 from bnkit.store.contents import ENDED, STATES, describe
 from bnkit.store.encoding import from_json, to_json
-from bnkit.store.errors import RunError, RunFailed
+from bnkit.store.errors import FormatError, RunError, RunFailed
 from bnkit.store.files import replace_file
 from bnkit.store.layout import RunFiles, find_runs, is_run, tensorboard_directory
-from bnkit.store.reading import StepCounter, read_description, read_records, read_status
+from bnkit.store.reading import (
+    StepCounter,
+    check_replaceable,
+    is_measured,
+    read_description,
+    read_records,
+    read_status,
+)
 from bnkit.store.run_dir import RunDir
 
 __all__ = [
     "ENDED",
     "STATES",
     "Checkpoints",
+    "FormatError",
     "RunDir",
     "RunError",
     "RunFailed",
     "RunFiles",
     "StepCounter",
+    "check_replaceable",
     "describe",
     "find_runs",
     "from_json",
+    "is_measured",
     "is_run",
     "read_description",
     "read_records",

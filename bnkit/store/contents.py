@@ -1,22 +1,81 @@
 """What the files of a run hold: its description, and its status."""
 
+import math
 import pathlib
 import platform
 import sys
 from datetime import datetime, timezone
 
 import bnkit
+from bnkit.rules import Rule, is_count, one_of
 
 # Raised whenever files of the version before could no longer be read.
 FORMAT = 1
 STATES = ("running", "done", "interrupted", "diverged", "failed")
 # The states of a run that is finished: it makes no further steps.
 ENDED = ("done", "diverged")
-# What every description and every status has.
-DESCRIPTION_KEYS = ("format", "study", "run", "settings")
-STATUS_KEYS = ("status",)
 # Their versions are recorded where they are loaded.
 _LIBRARIES = ("tensorflow", "keras", "numpy")
+
+
+def _is_finite(value):
+    """Whether this is a finite number, and not a truth value; a whole one may be of any size."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and (isinstance(value, int) or math.isfinite(value))
+
+
+def _is_plain(value):
+    """Whether this can be the value of a setting: a list has no lists in it."""
+    entries = value if isinstance(value, list) else [value]
+    return all(isinstance(e, (str, bool, type(None))) or _is_finite(e) for e in entries)
+
+
+def _object_of(accepts):
+    return lambda value: isinstance(value, dict) and all(map(accepts, value.values()))
+
+
+_TEXT = Rule(lambda value: isinstance(value, str), "text")
+_STEPS = Rule(lambda value: is_count(value, 0), "a whole number >= 0")
+_OBJECT = Rule(lambda value: isinstance(value, dict), "an object")
+
+# Name of a value in a file -> what it must be. What is in an object has dots in its name.
+DESCRIPTION = {
+    "format": Rule(is_count, "a whole number >= 1"),
+    "study": _TEXT,
+    "run": _TEXT,
+    "settings": Rule(
+        _object_of(_is_plain), "an object of texts, finite numbers, truth values and lists of these"
+    ),
+    "settings.norm": _TEXT,
+    "settings.lr": Rule(_is_finite, "a finite number"),
+    "settings.seed": _STEPS,
+    "command": Rule(
+        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+        "a list of texts",
+    ),
+    "versions": Rule(_object_of(lambda value: isinstance(value, str)), "an object of texts"),
+    "train_mean_over": one_of(("step", "epoch")),
+    "data": _OBJECT,
+    "data.classes": Rule(lambda value: value is None or is_count(value), "null or a number >= 1"),
+    "data.fingerprint": _TEXT,
+    "device": _OBJECT,
+    "parameters": _STEPS,
+    "created": _TEXT,
+}
+# What a description may lack, as those of earlier versions do.
+OPTIONAL = {
+    name
+    for name in DESCRIPTION
+    if name.partition(".")[0] not in ("format", "study", "run", "settings")
+}
+STATUS = {
+    "status": one_of(STATES),
+    "reason": _TEXT,
+    "steps": _STEPS,
+    "seconds": Rule(
+        _object_of(lambda value: _is_finite(value) and value >= 0), "an object of numbers >= 0"
+    ),
+}
 
 
 def describe(path, settings, *, data, parameters, command=(), device=None, train_mean_over="step"):

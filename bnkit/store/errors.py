@@ -7,3 +7,7 @@ class RunError(RuntimeError):
 
 class RunFailed(RunError):
     """A run that failed while it trained; the message says at which step, and why."""
+
+
+class FormatError(RunError):
+    """A run that another version of bnkit wrote, in a format that this one does not know."""

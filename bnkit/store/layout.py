@@ -6,6 +6,8 @@ import pathlib
 from bnkit.store.errors import RunError
 
 _DESCRIPTION = "settings.json"
+_STATUS = "status.json"
+_RECORDS = "metrics.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +26,11 @@ class RunFiles:
 
     @property
     def status(self):
-        return self.directory / "status.json"
+        return self.directory / _STATUS
 
     @property
     def records(self):
-        return self.directory / "metrics.jsonl"
+        return self.directory / _RECORDS
 
     @property
     def checkpoints(self):
@@ -89,12 +91,18 @@ def find_runs(path):
     if not path.is_dir():
         found = "is a file" if path.exists() else "does not exist"
         raise RunError(f"{path} {found}; expected the directory of a run, a study or of studies")
-    patterns = (_DESCRIPTION, f"*/{_DESCRIPTION}", f"*/*/{_DESCRIPTION}")
-    for pattern in patterns:
-        found = sorted(path.glob(pattern))
+    for depth in ("", "*/", "*/*/"):
+        # A run that has lost its description is one, too: whoever reads it must say so.
+        found = {
+            file.parent
+            for name in (_DESCRIPTION, _STATUS, _RECORDS)
+            for file in path.glob(f"{depth}{name}")
+        }
         if found:
-            return [description.parent for description in found]
-    raise RunError(f"no runs in {path}: looked for {', '.join(patterns[:-1])} and {patterns[-1]}")
+            return sorted(found)
+    raise RunError(
+        f"no runs in {path}: looked for {_DESCRIPTION}, */{_DESCRIPTION} and */*/{_DESCRIPTION}"
+    )
 
 
 def tensorboard_directory(path):

@@ -1,29 +1,43 @@
 """Reading a run, whoever is writing it. What is read is checked here and nowhere else."""
 
-import json
+import contextlib
+import io
+import os
 import pathlib
 
-from bnkit.store.contents import DESCRIPTION_KEYS, FORMAT, STATUS_KEYS
-from bnkit.store.errors import RunError
+from bnkit.store.contents import DESCRIPTION, ENDED, FORMAT, OPTIONAL, STATUS
+from bnkit.store.errors import FormatError, RunError
 from bnkit.store.layout import RunFiles
+from bnkit.store.records import DamagedRecord, parse_json, parse_record
+
+# No description comes near this, and no record; larger ones are not read into memory.
+_LARGEST = 2**26
+# Characters of a value that a message shows.
+_SHOWN = 60
 
 
 def read_description(directory):
     """What `settings.json` says, as `describe` made it; None for a run that never started.
 
     Raises:
-        RunError: If the file is damaged, or has another format.
+        FormatError: If the file has another format.
+        RunError: If the file is damaged.
     """
     path = RunFiles(pathlib.Path(directory)).description
     description = _read_object(path)
     if description is None:
         return None
-    if description.get("format", FORMAT) != FORMAT:
-        raise RunError(
-            f"{path} has format {description['format']!r}; "
-            f"this version of bnkit reads format {FORMAT}"
+    # Before the rest, which another format may have otherwise.
+    _check(description, {"format": DESCRIPTION["format"]}, path)
+    found = description["format"]
+    if found != FORMAT:
+        age = "a newer" if found > FORMAT else "an older"
+        raise FormatError(
+            f"{path} was written by {age} version of bnkit: it has format {found}, and this "
+            f"version reads format {FORMAT}. Use that version, or another --study"
         )
-    return _with_keys(description, DESCRIPTION_KEYS, path)
+    _check(description, DESCRIPTION, path, OPTIONAL)
+    return description
 
 
 def read_status(directory):
@@ -34,7 +48,9 @@ def read_status(directory):
     """
     path = RunFiles(pathlib.Path(directory)).status
     status = _read_object(path)
-    return None if status is None else _with_keys(status, STATUS_KEYS, path)
+    if status is not None:
+        _check(status, STATUS, path)
+    return status
 
 
 def read_records(directory):
@@ -47,21 +63,43 @@ def read_records(directory):
         RunError: If a line is damaged.
     """
     files = RunFiles(pathlib.Path(directory))
-    if not files.records.exists():
-        return
-    with open(files.records, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
+    with _opened(files.records) as lines:
+        for number, line in enumerate(iter(lambda: lines.readline(_LARGEST), b""), start=1):
             if not line.strip():
                 continue
-            record = _record(line)
-            if record is not None:
+            try:
+                record = parse_record(line)
+            except DamagedRecord as damage:
+                if line.endswith(b"\n") or len(line) == _LARGEST:
+                    raise RunError(f"{files.line(number)} is damaged: {damage}") from damage
+            else:
                 yield number, record
-            elif line.endswith(b"\n"):
-                shown = line[:60].decode("utf-8", "replace")
-                raise RunError(
-                    f"{files.line(number)} is damaged: expected a JSON object with step and kind, "
-                    f"got {shown!r}"
-                )
+
+
+def is_measured(directory):
+    """Whether a run has ended, and what it measured is still there.
+
+    Raises:
+        RunError: If its description or its status is damaged.
+    """
+    status = read_status(directory)
+    has_ended = status is not None and status["status"] in ENDED
+    described = read_description(directory) is not None
+    return has_ended and described and any(True for _ in read_records(directory))
+
+
+def check_replaceable(directory):
+    """Checks that no run of another version is there, which this one would not know how to keep.
+
+    Raises:
+        FormatError: If there is one.
+    """
+    try:
+        read_description(directory)
+    except FormatError:
+        raise
+    except RunError:
+        pass  # Damaged: measuring it again is the way out.
 
 
 class StepCounter:
@@ -74,16 +112,15 @@ class StepCounter:
         self._position = self._steps = 0
 
     def count(self):
-        """Steps recorded so far; 0 for a run that never started."""
+        """Steps recorded so far; 0 for a run that never started, or whose records are damaged."""
         try:
-            with open(self._path, "rb") as records:
+            with _opened(self._path) as records:
                 # Cut back to the checkpoint that the run goes on from.
                 if records.seek(0, 2) < self._position:
                     self._position = self._steps = 0
                 records.seek(self._position)
                 new = records.read()
-        except FileNotFoundError:
-            self._position = self._steps = 0
+        except RunError:
             return 0
         complete = new[: new.rfind(b"\n") + 1]
         self._position += len(complete)
@@ -91,11 +128,40 @@ class StepCounter:
         return self._steps
 
 
-def _read_object(path):
-    if not path.exists():
-        return None
+@contextlib.contextmanager
+def _opened(path):
+    """The file at `path`, open for reading; nothing to read if it does not exist.
+
+    Raises:
+        RunError: If it cannot be opened, or is something else than a file.
+    """
+    if not os.path.lexists(path):
+        yield io.BytesIO()
+        return
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        # Anything else might block, or never end.
+        if not path.is_file():
+            raise RunError(f"{path} is damaged: expected a file, got {_what_is_at(path)}")
+        file = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    with file:
+        yield file
+
+
+def _what_is_at(path):
+    if not path.exists():
+        return "a link to nothing"
+    return "a directory" if path.is_dir() else "a device or a pipe"
+
+
+def _read_object(path):
+    if not os.path.lexists(path):
+        return None
+    with _opened(path) as file:
+        text = file.read(_LARGEST)
+    try:
+        content = parse_json(text)
     except ValueError as error:
         raise RunError(f"{path} is damaged: it is not valid JSON: {error}") from error
     if not isinstance(content, dict):
@@ -104,18 +170,30 @@ def _read_object(path):
     return content
 
 
-def _with_keys(content, keys, path):
-    missing = set(keys) - set(content)
-    if missing:
-        raise RunError(f"{path} lacks {', '.join(sorted(missing))}")
-    return content
+def _check(content, rules, path, optional=()):
+    """Checks the values of a file, by their names; those in an object have dots in theirs.
+
+    Raises:
+        RunError: If one is missing or not valid.
+    """
+    inner = [name for name in rules if "." in name]
+    # An object before what is in it.
+    for names in ([name for name in rules if name not in inner], inner):
+        missing = [name for name in names if name not in optional and not _found(content, name)]
+        if missing:
+            raise RunError(f"{path} lacks {', '.join(sorted(missing))}")
+        for name in names:
+            for value in _found(content, name):
+                if not rules[name].accepts(value):
+                    raise RunError(
+                        f"{path} is damaged: {name} must be {rules[name].valid}. "
+                        f"Received: {repr(value)[:_SHOWN]}"
+                    )
 
 
-def _record(line):
-    """The record in a line; None if it is damaged."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    is_record = isinstance(record, dict) and isinstance(record.get("kind"), str)
-    return record if is_record and "step" in record else None
+def _found(content, name):
+    """A list of the value of that name; empty if there is none."""
+    outer, _, inner = name.partition(".")
+    if outer not in content:
+        return []
+    return _found(content[outer], inner) if inner else [content[outer]]

@@ -71,6 +71,15 @@ def test_a_run_a_study_and_the_directory_of_studies(tmp_path):
     assert store.find_runs(tmp_path / "a") == [tmp_path / "a" / "x", tmp_path / "a" / "y"]
     below = ["a/x", "a/y", "b/x"]
     assert [run.relative_to(tmp_path).as_posix() for run in store.find_runs(tmp_path)] == below
+    # A run that has lost its description, and a directory that is no run.
+    (tmp_path / "a" / "lost").mkdir()
+    (tmp_path / "a" / "lost" / "status.json").touch()
+    (tmp_path / "a" / "dead_link").mkdir()
+    (tmp_path / "a" / "dead_link" / "settings.json").symlink_to("nowhere")
+    (tmp_path / "a" / "dead_link" / "metrics.jsonl").touch()
+    (tmp_path / "a" / "started" / "checkpoints").mkdir(parents=True)
+    below = ["a/dead_link", "a/lost", *below]
+    assert [run.relative_to(tmp_path).as_posix() for run in store.find_runs(tmp_path)] == below
     assert store.is_run(tmp_path / "a" / "x") and not store.is_run(tmp_path / "a")
 
 

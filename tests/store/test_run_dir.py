@@ -10,7 +10,8 @@ import pytest
 
 from bnkit.store import RunDir, RunError
 
-DESCRIPTION = {"study": "study", "run": "run", "settings": {"norm": "bn"}}
+SETTINGS = {"norm": "bn", "lr": 0.1, "seed": 0}
+DESCRIPTION = {"study": "study", "run": "run", "settings": SETTINGS}
 
 
 def lines(directory):
