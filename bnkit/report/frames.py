@@ -3,8 +3,8 @@
 import pandas as pd
 
 from bnkit import kinds
-from bnkit.report.runs import ReportError, read_runs
-from bnkit.store import RunFiles, from_json
+from bnkit.report.runs import read_runs
+from bnkit.store import from_json
 
 
 def load_runs(path, kind):
@@ -65,11 +65,8 @@ def seconds_frame(runs):
 
 def _run_frame(run, kind):
     rows = []
-    for number, fields in run.records.get(kind, []):
-        try:
-            rows += _explode(kind, from_json(fields))
-        except ReportError as error:
-            raise ReportError(f"{RunFiles(run.path).line(number)}: {error}") from error
+    for _, fields in run.records.get(kind, []):
+        rows += _explode(kind, from_json(fields))
     table = pd.DataFrame(rows)
     for name in ("step", *_columns(kind)):
         if name not in table:
@@ -108,11 +105,8 @@ def _explode(kind, fields):
         for name, value in fields.items()
         if isinstance(value, list) and name not in whole
     }
-    lengths = {name: len(value) for name, value in lists.items()}
-    if len(set(lengths.values())) > 1:
-        if known:
-            raise ReportError(f"lists of a {kind} record differ in length: {lengths}")
-        lists = {}
+    if len(set(map(len, lists.values()))) > 1:
+        lists = {}  # Of a kind that is not known; the others have been checked.
     scalars = {name: value for name, value in fields.items() if name not in lists}
     scalars |= {name: _entry(scalars[name]) for name in whole if name in scalars}
     if not lists:

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from bnkit.store import RunError, find_runs, read_description, read_records, read_status
+from bnkit.store import RunError, RunFiles, find_runs, read_description, read_records, read_status
 
 
 class ReportError(ValueError):
@@ -77,10 +77,43 @@ def read_runs(path):
         raise ReportError(str(error)) from error
 
 
+def read_sound_runs(path):
+    """Every run at or below `path` that can be read, and what is damaged.
+
+    Returns:
+        `(runs, damages)`: a list of `Run`, by study and name, and a list of sentences on runs that
+        are left out, and on runs that have lost records.
+
+    Raises:
+        ReportError: If there is nothing at `path`, or no run there can be read.
+    """
+    runs, damages = [], []
+    try:
+        for directory in find_runs(path):
+            try:
+                runs.append(_read_run(directory))
+            except RunError as error:
+                damages.append(f"{directory.parent.name}/{directory.name} is left out: {error}.")
+    except RunError as error:
+        raise ReportError(str(error)) from error
+    if not runs:
+        raise ReportError(f"no run in {path} can be read: {' '.join(damages)}")
+    return runs, damages + [sentence for run in runs for sentence in _losses(run)]
+
+
+def _losses(run):
+    """A sentence if a run that is done has recorded fewer steps than it says it has made."""
+    recorded, made = len(run.records.get("train", ())), run.status.get("steps", 0)
+    if run.state != "done" or run.train_mean_over != "step" or not 0 < recorded < made:
+        return []
+    return [f"{run.study}/{run.name} has lost records: {recorded} of {made} steps are there."]
+
+
 def _read_run(directory):
     description = read_description(directory)
     if description is None:
-        raise RunError(f"{directory} was emptied while it was read: a run starts there again")
+        missing = RunFiles(directory).description
+        raise RunError(f"{missing} is missing: it was deleted, or a run is just starting there")
     run = Run(directory, description, read_status(directory) or {}, records={})
     for number, fields in read_records(directory):
         run.records.setdefault(fields["kind"], []).append((number, fields))

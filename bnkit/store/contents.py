@@ -34,8 +34,17 @@ def _object_of(accepts):
     return lambda value: isinstance(value, dict) and all(map(accepts, value.values()))
 
 
+def _are_settings(value):
+    # A data frame has columns of these names besides the settings.
+    return _object_of(_is_plain)(value) and not value.keys() & {"study", "run", "status", "step"}
+
+
 _TEXT = Rule(lambda value: isinstance(value, str), "text")
 _STEPS = Rule(lambda value: is_count(value, 0), "a whole number >= 0")
+_TEXTS = Rule(
+    lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+    "a list of texts",
+)
 _OBJECT = Rule(lambda value: isinstance(value, dict), "an object")
 
 # Name of a value in a file -> what it must be. What is in an object has dots in its name.
@@ -44,15 +53,14 @@ DESCRIPTION = {
     "study": _TEXT,
     "run": _TEXT,
     "settings": Rule(
-        _object_of(_is_plain), "an object of texts, finite numbers, truth values and lists of these"
+        _are_settings, "an object of texts, finite numbers, truth values and lists of these"
     ),
     "settings.norm": _TEXT,
     "settings.lr": Rule(_is_finite, "a finite number"),
     "settings.seed": _STEPS,
-    "command": Rule(
-        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
-        "a list of texts",
-    ),
+    "settings.steps": _STEPS,
+    "settings.probes": _TEXTS,
+    "command": _TEXTS,
     "versions": Rule(_object_of(lambda value: isinstance(value, str)), "an object of texts"),
     "train_mean_over": one_of(("step", "epoch")),
     "data": _OBJECT,
@@ -62,12 +70,8 @@ DESCRIPTION = {
     "parameters": _STEPS,
     "created": _TEXT,
 }
-# What a description may lack, as those of earlier versions do.
-OPTIONAL = {
-    name
-    for name in DESCRIPTION
-    if name.partition(".")[0] not in ("format", "study", "run", "settings")
-}
+# The rest is lacking in what earlier versions wrote, and in what `RunDirectory` writes.
+REQUIRED = ("format", "study", "run", "settings", "settings.norm", "settings.lr", "settings.seed")
 STATUS = {
     "status": one_of(STATES),
     "reason": _TEXT,

@@ -5,7 +5,7 @@ import io
 import os
 import pathlib
 
-from bnkit.store.contents import DESCRIPTION, ENDED, FORMAT, OPTIONAL, STATUS
+from bnkit.store.contents import DESCRIPTION, ENDED, FORMAT, REQUIRED, STATUS
 from bnkit.store.errors import FormatError, RunError
 from bnkit.store.layout import RunFiles
 from bnkit.store.records import DamagedRecord, parse_json, parse_record
@@ -28,7 +28,7 @@ def read_description(directory):
     if description is None:
         return None
     # Before the rest, which another format may have otherwise.
-    _check(description, {"format": DESCRIPTION["format"]}, path)
+    _check(description, {"format": DESCRIPTION["format"]}, REQUIRED, path)
     found = description["format"]
     if found != FORMAT:
         age = "a newer" if found > FORMAT else "an older"
@@ -36,7 +36,7 @@ def read_description(directory):
             f"{path} was written by {age} version of bnkit: it has format {found}, and this "
             f"version reads format {FORMAT}. Use that version, or another --study"
         )
-    _check(description, DESCRIPTION, path, OPTIONAL)
+    _check(description, DESCRIPTION, REQUIRED, path)
     return description
 
 
@@ -49,7 +49,7 @@ def read_status(directory):
     path = RunFiles(pathlib.Path(directory)).status
     status = _read_object(path)
     if status is not None:
-        _check(status, STATUS, path)
+        _check(status, STATUS, STATUS, path)
     return status
 
 
@@ -170,7 +170,7 @@ def _read_object(path):
     return content
 
 
-def _check(content, rules, path, optional=()):
+def _check(content, rules, required, path):
     """Checks the values of a file, by their names; those in an object have dots in theirs.
 
     Raises:
@@ -179,7 +179,7 @@ def _check(content, rules, path, optional=()):
     inner = [name for name in rules if "." in name]
     # An object before what is in it.
     for names in ([name for name in rules if name not in inner], inner):
-        missing = [name for name in names if name not in optional and not _found(content, name)]
+        missing = [name for name in names if name in required and not _found(content, name)]
         if missing:
             raise RunError(f"{path} lacks {', '.join(sorted(missing))}")
         for name in names:

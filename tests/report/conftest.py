@@ -110,7 +110,7 @@ def write_run(
         "created": "2026-11-22T13:38:00+00:00",
     }
     seconds = {"data": 1.2, "compile": 12.0, "train": 24.0, "landscape": 9.0, "ics": 4.0}
-    state = {"status": status, "reason": "", "steps": steps}
+    state = {"status": status, "reason": "", "steps": steps, "seconds": {}}
     if status != "running":
         state["seconds"] = {**seconds, "evaluate": 3.0, "total": 55.0 + noise.random()}
     (directory / "settings.json").write_text(json.dumps(description))

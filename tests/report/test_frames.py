@@ -87,7 +87,7 @@ def test_covariate_shift_has_a_row_per_layer(runs):
 def test_lists_of_unequal_length_are_refused_with_file_and_line(runs):
     run = runs(kinds=())
     _metrics(run, '{"step":0,"kind":"ics","layers":["a","b"],"l2":[1]}\n')
-    with pytest.raises(ReportError, match=r"metrics\.jsonl, line 1: .*'layers': 2, 'l2': 1"):
+    with pytest.raises(ReportError, match=r"metrics\.jsonl, line 1 .*'layers': 2, 'l2': 1"):
         load_runs(run, "ics")
 
 
@@ -125,7 +125,8 @@ def test_a_run_a_study_and_the_directory_of_studies(runs):
 
 def test_what_no_part_accounts_for_is_other(runs):
     run = runs()
-    status = {"status": "done", "seconds": {"data": 1.0, "train": 2.0, "total": 4.5}}
+    seconds = {"data": 1.0, "train": 2.0, "total": 4.5}
+    status = {"status": "done", "reason": "", "steps": 500, "seconds": seconds}
     (run / "status.json").write_text(json.dumps(status))
     table = frames.seconds_frame(read_runs(run)).set_index("part")["seconds"]
     assert table.to_dict() == {"data": 1.0, "train": 2.0, "other": 1.5}

@@ -14,11 +14,12 @@ from bnkit.report.statistics import training
 SYMBOLS = {claims.SUPPORTED: "✓", claims.CONTRADICTED: "✗", claims.INCONCLUSIVE: "?"}
 
 
-def render(runs, verdicts, drawn, left_out, seconds):
+def render(runs, damages, verdicts, drawn, left_out, seconds):
     """The text of the page.
 
     Args:
         runs: List of `runs.Run`.
+        damages: Sentences on runs that are left out.
         verdicts: Claims as dicts, as in `claims.json`.
         drawn: What `figure_files.save` returned for each figure.
         left_out: The figures that lack values, as dicts with `title`, `kind` and `column`.
@@ -43,7 +44,7 @@ def render(runs, verdicts, drawn, left_out, seconds):
         classify=not all(head["is_regression"] for head in heads),
         regress=any(head["is_regression"] for head in heads),
         studies=len({run.study for run in runs}) > 1,
-        warnings=[*headlines.warnings(heads), *comparison.warnings(differing)],
+        warnings=[*damages, *headlines.warnings(heads), *comparison.warnings(differing)],
         answered=[claim for claim in verdicts if claim["effect"] is not None],
         unanswered=[claim for claim in verdicts if claim["effect"] is None],
         symbols=SYMBOLS,

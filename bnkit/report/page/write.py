@@ -1,17 +1,20 @@
 """A report on disk: the page, the verdicts, and every figure as PNG, PDF and CSV."""
 
 import json
+import logging
 import pathlib
 
 from bnkit import kinds
 from bnkit.report import claims, frames
 from bnkit.report.figures import FIGURES
 from bnkit.report.page import figure_files, html
-from bnkit.report.runs import read_runs
+from bnkit.report.runs import read_sound_runs
 from bnkit.store import replace_file
 
 CLAIMS = "claims.json"
 PAGE = "index.html"
+
+_log = logging.getLogger(__name__)
 
 
 def write_report(path, directory):
@@ -24,13 +27,17 @@ def write_report(path, directory):
             `figures/NAME.png` (200 dpi), `.pdf` and `.csv` (what is drawn). Each file is replaced
             in one step, so that a reader never sees half of it.
 
+    A run that is damaged is left out; the page and a log message say so.
+
     Returns:
         `pathlib.Path` of the page.
 
     Raises:
-        ReportError: As `load_runs`.
+        ReportError: If there is nothing at `path`, or no run there can be read.
     """
-    runs = read_runs(path)
+    runs, damages = read_sound_runs(path)
+    for damage in damages:
+        _log.warning("%s", damage)
     directory = pathlib.Path(directory)
     (directory / figure_files.FOLDER).mkdir(parents=True, exist_ok=True)
     tables = {kind: frames.frame(runs, kind) for kind in kinds.KINDS}
@@ -40,7 +47,8 @@ def write_report(path, directory):
     content = json.dumps(verdicts, indent=1, ensure_ascii=False, allow_nan=False)
     replace_file(directory / CLAIMS, f"{content}\n".encode())
     page = directory / PAGE
-    replace_file(page, html.render(runs, verdicts, drawn, left_out, tables["seconds"]).encode())
+    text = html.render(runs, damages, verdicts, drawn, left_out, tables["seconds"])
+    replace_file(page, text.encode())
     return page
 
 
