@@ -1,13 +1,16 @@
 """The flags of the command: text -> values, and the settings of every run that they ask for."""
 
 import dataclasses
+import math
 import pathlib
 import textwrap
 
 from absl import flags
 
-from bnkit import families, layers, study
+from bnkit import arguments, families, layers, memory, study
+from bnkit.flag_parsers import LIST_PARSERS, PARSERS
 from bnkit.kinds import KINDS, PROBES
+from bnkit.messages import one_line
 from bnkit.rules import POSITIVE
 from bnkit.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings, SettingsError
 
@@ -19,6 +22,13 @@ usage: python -m bnkit.main --norm=bn --lr=0.5
        python -m bnkit.main --flagfile=flags/quick.flags
 
 Lists make a grid: every combination is one run, and one report compares them all."""
+
+# Runs of one grid: each is a process, and the list of them is held in memory.
+_MOST_RUNS = 100_000
+# Characters of a value that a message shows.
+_SHOWN = 100
+# Bytes of a file's name, on every common file system.
+_LONGEST_NAME = 255
 
 _WIDTH = 96
 _INDENT = 20
@@ -107,6 +117,9 @@ _DEFAULTS = {
 class FlagError(ValueError):
     """A flag that is unknown, cannot be read or is not valid; its text is one line for the user."""
 
+    def __init__(self, text):
+        super().__init__(one_line(text, 5 * _SHOWN))
+
 
 def parse(argv):
     """Reads a command line.
@@ -117,20 +130,35 @@ def parse(argv):
     Raises:
         FlagError: For a flag that is unknown, cannot be read or is not valid.
     """
+    values = _read(argv)
     try:
-        values = _define_flags()
-        rest = values(argv)[1:]
-        if rest:
-            raise FlagError(f"unexpected argument {rest[0]!r}: flags look like --norm=bn")
         _check(values)
         fields = [field.name for field in dataclasses.fields(Settings)]
-        return values, study.grid(**{name: values[name].value for name in fields})
+        grid = study.grid(**{name: values[name].value for name in fields})
+        for settings in grid:
+            memory.check(settings)
     except SettingsError as error:
         raise FlagError(
             f"flag --{error.field}={_shown(error.value)}: must be {error.valid}"
         ) from error
-    except flags.Error as error:
+    return values, grid
+
+
+def _read(argv):
+    """The values of all flags, as they are.
+
+    Raises:
+        FlagError: For a flag that is unknown or cannot be read.
+    """
+    try:
+        values = _define_flags()
+        rest = values([argv[0], *arguments.expand(argv[1:])])[1:]
+    # absl raises a bare ValueError for --noresume=1.
+    except (flags.Error, ValueError) as error:
         raise FlagError(str(error).removeprefix("ERROR:: ")) from error
+    if rest:
+        raise FlagError(f"unexpected argument {rest[0]!r}: flags look like --norm=bn")
+    return values
 
 
 def help_text():
@@ -151,53 +179,6 @@ def help_text():
     return "\n".join(lines)
 
 
-class _Parser(flags.ArgumentParser):
-    """Text -> value, with one message for whatever cannot be read."""
-
-    def __init__(self, convert, valid):
-        self._convert, self._valid = convert, valid
-
-    def parse(self, argument):
-        try:
-            return self._convert(argument) if isinstance(argument, str) else argument
-        except ValueError:
-            raise ValueError(f"must be {self._valid}") from None
-
-    def flag_type(self):
-        return self._valid
-
-
-def _split(text):
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _truth(text):
-    try:
-        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-    except KeyError:
-        raise ValueError from None
-
-
-_ONE = {str: (str, "text"), int: (int, "a whole number"), float: (float, "a number")}
-_PARSERS = {
-    **{kind: _Parser(*one) for kind, one in _ONE.items()},
-    bool: _Parser(_truth, "true or false"),
-    tuple[str, ...]: _Parser(_split, "a comma-separated list of names"),
-    tuple[float, ...]: _Parser(
-        lambda text: tuple(map(float, _split(text))), "a comma-separated list of numbers"
-    ),
-}
-
-# Of the flags that make a grid.
-_LIST_PARSERS = {
-    kind: _Parser(
-        lambda text, convert=convert: tuple(convert(part.strip()) for part in text.split(",")),
-        f"{valid}, or several with commas between them",
-    )
-    for kind, (convert, valid) in _ONE.items()
-}
-
-
 def _define_flags():
     """A fresh `FlagValues` with all flags of the command."""
     values = flags.FlagValues()
@@ -216,12 +197,12 @@ def _define_flags():
 def _flag(name, kind, default, text):
     if kind is bool:
         flag = flags.BooleanFlag(name, default, text)
-        flag.parser = _PARSERS[bool]
+        flag.parser = PARSERS[bool]
         return flag
     if name in study.AXES:
         default = None if default is None else (default,)
-        return flags.Flag(_LIST_PARSERS[kind], None, name, default, f"{text}; or a list")
-    return flags.Flag(_PARSERS[kind], None, name, default, text)
+        return flags.Flag(LIST_PARSERS[kind], None, name, default, f"{text}; or a list")
+    return flags.Flag(PARSERS[kind], None, name, default, text)
 
 
 def _check(values):
@@ -234,12 +215,19 @@ def _check(values):
         if norm not in layers.names() and ":" not in norm:
             valid = f"one of {', '.join(layers.names())}, or package.module:Class"
             raise SettingsError("norm", norm, valid)
-    if values.study in ("", ".", "..") or pathlib.Path(values.study).name != values.study:
-        raise SettingsError("study", values.study, "the name of a folder")
+    name = values.study
+    is_name = name not in ("", ".", "..") and pathlib.Path(name).name == name
+    if not is_name or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+        raise SettingsError("study", name, "the name of a folder")
     if values.jobs < 1:
         raise SettingsError("jobs", values.jobs, "a whole number >= 1")
     if not POSITIVE.accepts(values.checkpoint_seconds):
         raise SettingsError("checkpoint_seconds", values.checkpoint_seconds, POSITIVE.valid)
+    lists = {axis: values[axis].value or (None,) for axis in study.AXES}
+    longest = max(lists, key=lambda axis: len(lists[axis]))
+    if math.prod(map(len, lists.values())) > _MOST_RUNS:
+        most = f"shorter: all lists together make at most {_MOST_RUNS:,} runs"
+        raise SettingsError(longest, lists[longest], most)
 
 
 def _wrapped(label, text, indent=_INDENT):
@@ -272,4 +260,5 @@ def _shown(value):
     """A value as it is written on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return one_line(text, _SHOWN)

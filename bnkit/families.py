@@ -7,7 +7,7 @@ model stands here, once. Nothing else knows a model by name. The networks themse
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bnkit.rules import COUNT, POSITIVE, TRUTH, Rule, is_number, one_of
 
@@ -32,6 +32,8 @@ class Entry:
             other models have a rule for cannot be chosen with this one.
         timing_steps: Steps between two measurements in the short runs that a long one's time is
             estimated from: enough of them to outweigh what surrounds them.
+        least_bytes: Called with settings; bytes of memory that a run needs at the very least, by
+            the setting that they grow with.
         variant: Arguments of the family's `from_settings` that tell it from the others.
     """
 
@@ -41,6 +43,7 @@ class Entry:
     defaults: Mapping
     rules: Mapping
     timing_steps: int
+    least_bytes: Callable
     variant: Mapping = dataclasses.field(default_factory=dict)
 
 
@@ -49,6 +52,18 @@ def _may_be_split(value):
 
 
 _SPLIT = Rule(_may_be_split, "a TFDS split expression, such as train[:90%]")
+
+
+def _bytes_of_vgg(settings):
+    """Three of its convolutions have 512 * width channels before and after them.
+
+    Each has float32 weights with a gradient, and gives at least one position to every sample.
+    """
+    channels = max(1, round(512 * settings.width))
+    return {
+        "width": 3 * 2 * 4 * 9 * channels**2,
+        "batch_size": 3 * 4 * channels * settings.batch_size,
+    }
 
 
 def _vgg(depth):
@@ -76,12 +91,28 @@ def _vgg(depth):
             "test_split": _SPLIT,
         },
         timing_steps=5,
+        least_bytes=_bytes_of_vgg,
         variant={"depth": depth},
     )
 
 
 def _names_images(value):
     return isinstance(value, str) and bool(value.strip()) and value != Data.GAUSSIAN.value
+
+
+def _bytes_of_deep_linear(settings):
+    """Inputs and targets for training and testing; weights with a gradient; inputs of every layer.
+
+    All in float32.
+    """
+    units, depth = int(settings.width), settings.depth
+    data = 4 * 4 * units * settings.samples
+    inputs = 4 * depth * units * settings.batch_size
+    weights = 2 * 4 * depth * units**2
+    needs = {"depth" if depth > units else "width": weights}
+    if settings.batch_size == settings.samples:
+        return needs | {"samples": data + inputs}
+    return needs | {"samples": data, "batch_size": inputs}
 
 
 _DEEP_LINEAR = Entry(
@@ -114,6 +145,7 @@ _DEEP_LINEAR = Entry(
         "samples": COUNT,
     },
     timing_steps=100,
+    least_bytes=_bytes_of_deep_linear,
 )
 
 # Name -> model, in the order of `--help`.

@@ -13,9 +13,10 @@ from bnkit import families
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
     "backend": 0, "rules": 0, "kinds": 0, "schedules": 0,
+    "messages": 0, "arguments": 0, "flag_parsers": 0,
     "families": 1, "store": 1,
     "settings": 2,
-    "layers": 3, "data": 3, "losses": 3, "report": 3,
+    "memory": 3, "layers": 3, "data": 3, "losses": 3, "report": 3,
     "probes": 4, "models": 4,
     "training": 5,
     "callbacks": 6,
@@ -26,14 +27,14 @@ ROWS = {
 }  # fmt: skip
 WITHOUT_TENSORFLOW = {
     "backend", "rules", "kinds", "families", "settings", "schedules", "store", "report", "study",
-    "command_line",
+    "messages", "arguments", "flag_parsers", "memory", "command_line",
 }  # fmt: skip
 MAY_NOT = {
     "layers": {"settings"},
     "probes": {"store", "callbacks"},
     "training": {"store"},
 }
-MAY_READ_FLAGS = {"command_line.py", "report/__main__.py"}
+MAY_READ_FLAGS = {"command_line.py", "flag_parsers.py", "report/__main__.py"}
 # Where models are known by name: their registry, and the default of `--model`.
 MAY_NAME_MODELS = {"families.py", "settings.py"}
 

@@ -103,7 +103,7 @@ def test_lists_make_a_grid():
         ("--study=..", "flag --study=..: must be the name of a folder"),
         ("--study=a/b", "flag --study=a/b: must be the name of a folder"),
         ("--learning_rate=1", "Unknown command line flag 'learning_rate'"),
-        ("--flagfile=missing.flags", "Unable to open flagfile"),
+        ("--flagfile=missing.flags", "flag --flagfile=missing.flags: cannot be read: "),
         ("bn", "unexpected argument 'bn': flags look like --norm=bn"),
     ],
 )

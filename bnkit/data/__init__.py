@@ -1,5 +1,6 @@
 """Data sets: the embedded glyphs, or any TFDS image classification set, memory-mapped."""
 
+from bnkit.data import builders
 from bnkit.data.batches import Batches
 from bnkit.data.dataset import DataError, Dataset, Split
 from bnkit.data.gaussian import load_gaussian
@@ -7,7 +8,7 @@ from bnkit.data.glyphs import load_glyphs
 from bnkit.data.handed import as_batch
 from bnkit.data.images import load_images
 
-__all__ = ["Batches", "DataError", "Dataset", "Split", "as_batch", "load", "load_gaussian"]
+__all__ = ["Batches", "DataError", "Dataset", "Split", "as_batch", "check", "load", "load_gaussian"]
 
 
 def load(name, *, data_dir=None, train_split=None, test_split=None, progress=True):
@@ -47,3 +48,18 @@ def load(name, *, data_dir=None, train_split=None, test_split=None, progress=Tru
             f"Received: {' '.join(chosen)}"
         )
     return load_glyphs(progress=progress)
+
+
+def check(name, *, data_dir=None):
+    """Checks that there is a data set of this name, and that it is one of labelled images.
+
+    Nothing is downloaded or written: a known set may still turn out to be out of reach.
+
+    Args:
+        name, data_dir: As for `load`.
+
+    Raises:
+        DataError: If the set is unknown, or not labelled images.
+    """
+    if name != "glyphs":
+        builders.features(builders.find(name, data_dir))

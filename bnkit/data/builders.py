@@ -29,12 +29,28 @@ def prepared(name, data_dir=None, progress=True):
     Raises:
         DataError: If the set is unknown, or absent and not downloadable.
     """
+    builder = find(name, data_dir)
+    if not builder.info.splits:
+        features(builder)  # Known before the download: do not fetch gigabytes to refuse them.
+        _download(builder, name, _data_dir(data_dir), progress)
+    return builder
+
+
+def find(name, data_dir=None):
+    """The TFDS builder of a set, on disk or not; nothing is downloaded.
+
+    Args:
+        name, data_dir: As for `prepared`.
+
+    Raises:
+        DataError: If the set is unknown.
+    """
     data_dir = _data_dir(data_dir)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        return tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(name, ["glyphs", *known], n=5)
@@ -49,10 +65,6 @@ def prepared(name, data_dir=None, progress=True):
             f"TFDS cannot set up the data set {name!r} with data directory {data_dir}; names have "
             f"the form name, name/config or name:version. Received: {summary(error)}"
         ) from error
-    if not builder.info.splits:
-        features(builder)  # Known before the download: do not fetch gigabytes to refuse them.
-        _download(builder, name, data_dir, progress)
-    return builder
 
 
 def _download(builder, name, data_dir, progress):

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import inspect
 
 # Name -> module, class, arguments. Found on first use: the names are wanted by `--help`, which
 # must not load TensorFlow.
@@ -52,6 +53,38 @@ def get(name):
     return functools.partial(_attribute(module, attribute), **arguments)
 
 
+def check(name):
+    """Checks that a name leads to layers, by making one of the user's own.
+
+    What is called is what says that it makes layers: a layer class, or a function of `name`.
+
+    Raises:
+        ValueError: As `get`; for a class or function that makes no layer.
+    """
+    import keras
+
+    factory = get(name)
+    if ":" not in name:
+        return
+    if not isinstance(factory, type) and not _takes_name(factory):
+        raise ValueError(
+            "`norm` must lead to a Keras layer class, or to a function that takes `name=` and "
+            f"returns a layer. Received: norm={name!r}, whose argument is not `name`"
+        )
+    wrapped = [keras.layers.Dense(1)] if wraps(factory) else []
+    try:
+        made = factory(*wrapped, name="norm")
+    except (Exception, SystemExit) as error:
+        raise ValueError(
+            f"`norm` cannot make a layer: {type(error).__name__}: {error}. Received: norm={name!r}"
+        ) from error
+    if not isinstance(made, keras.Layer):
+        raise ValueError(
+            f"`norm` must return a Keras layer. Received: norm={name!r}, which returned a "
+            f"{type(made).__name__}"
+        )
+
+
 def synchronized(factory):
     """The factory with statistics of the global batch; as it is where there are none to share."""
     from bnkit.layers.normalization import Normalization
@@ -80,7 +113,7 @@ def _load(path):
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Whatever the user's module raises while it is imported is what they need to see.
         raise ValueError(
             f"`norm` cannot be imported: {type(error).__name__}: {error}. Received: norm={path!r}"
@@ -92,6 +125,15 @@ def _load(path):
             f"Received: norm={path!r}, a {type(found).__name__}"
         )
     return found
+
+
+def _takes_name(function):
+    """Whether a function can be called with `name=` alone."""
+    try:
+        inspect.signature(function).bind(name="norm")
+    except (TypeError, ValueError):  # Other arguments; or one of C, which does not tell its own.
+        return False
+    return True
 
 
 def _attribute(module, name):

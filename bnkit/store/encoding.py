@@ -5,10 +5,13 @@ import numbers
 
 # How numbers that JSON does not have are written.
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+# What is beyond it, which float32 never reaches, counts as infinite: its square overflows, and no
+# axis of a figure can hold it.
+LARGEST = 1e150
 
 
 def to_json(value):
-    """Plain JSON values; non-finite numbers become "nan", "inf" and "-inf"."""
+    """Plain JSON values; non-finite numbers become "nan", "inf" and "-inf", as do huge ones."""
     if isinstance(value, dict):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -18,7 +21,10 @@ def to_json(value):
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):
-        return float(value) if math.isfinite(value) else str(float(value))
+        value = float(value)
+        if abs(value) > LARGEST:
+            value = math.copysign(math.inf, value)
+        return value if math.isfinite(value) else str(value)
     if hasattr(value, "tolist"):  # NumPy arrays and scalars
         return to_json(value.tolist())
     raise TypeError(f"cannot be written as JSON. Received: {value!r} of type {type(value)}")

@@ -2,10 +2,9 @@
 
 import functools
 import json
-import math
 
 from bnkit.kinds import KINDS, LABELS, Layout
-from bnkit.store.encoding import NON_FINITE
+from bnkit.store.encoding import LARGEST, NON_FINITE
 
 # Characters of a damaged line that a message shows.
 _SHOWN = 60
@@ -94,7 +93,7 @@ def _is_number(value):
 
 
 def _are_numbers(values):
-    """Whether this is a list of finite numbers and the strings that stand for others."""
+    """Whether this is a list of numbers, up to the largest, and the strings for non-finite ones."""
     if not isinstance(values, list):
         return False
     types = set(map(type, values))
@@ -103,10 +102,11 @@ def _are_numbers(values):
         if not texts <= NON_FINITE.keys():
             return False
         values = [value for value in values if type(value) is not str]
-    try:
-        return types <= {int, float, str} and all(map(math.isfinite, values))
-    except OverflowError:  # a whole number beyond float64
-        return False
+    return types <= {int, float, str} and max(map(abs, values), default=0) <= LARGEST
+
+
+def _are_step_sizes(values):
+    return _are_numbers(values) and all(type(size) is not str and size > 0 for size in values)
 
 
 def _are_lists_of_numbers(values):
@@ -126,5 +126,5 @@ _BY_DEPTH = (
 _LABELS = {
     "layers": (_are_texts, "a list of texts"),
     "units": _BY_DEPTH[1],
-    "step_sizes": _BY_DEPTH[1],
+    "step_sizes": (_are_step_sizes, "a list of numbers > 0"),
 }

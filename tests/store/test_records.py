@@ -38,7 +38,7 @@ def line(record):
         LANDSCAPE,
         ACTIVATIONS,
         {"step": 0, "kind": "train"},
-        {"step": 2**53 - 1, "kind": "train", "loss": 1e308, "not_known": {"a": [1, "b"]}},
+        {"step": 2**53 - 1, "kind": "train", "loss": 1e150, "not_known": {"a": [1, "b"]}},
         {"step": 0, "kind": "of_the_user", "a": [1], "b": [[2, 3], "c"], "d": None, "e": "\u00e4"},
     ],
 )
@@ -69,7 +69,7 @@ def test_what_is_no_record_is_shown(content):
         (
             LANDSCAPE,
             "loss",
-            [None, "high", True, [1.0], {}, float("inf"), 10**400],
+            [None, "high", True, [1.0], {}, float("inf"), 10**400, 1e308, -1e151],
             "a number",
         ),
         (
@@ -77,11 +77,16 @@ def test_what_is_no_record_is_shown(content):
             "losses",
             [
                 *[None, 1.0, "nan", {}, [[1.0], [2.0]]],
-                *[[1.0, value] for value in (None, "high", True, float("inf"), 10**400)],
+                *[[1.0, value] for value in (None, "high", True, float("inf"), 10**400, -1e200)],
             ],
             "a list of numbers",
         ),
-        (LANDSCAPE, "step_sizes", [0.1, ["a", "b"], None], "a list of numbers"),
+        (
+            LANDSCAPE,
+            "step_sizes",
+            [0.1, ["a", "b"], None, *[[0.1, value] for value in (0, -0.1, 1e200, "inf", True)]],
+            "a list of numbers > 0",
+        ),
         (ACTIVATIONS, "layers", ["conv1", [1, 2], ["conv1", None], None], "a list of texts"),
         (ACTIVATIONS, "units", ["01", ["a", "b"]], "a list of numbers"),
         (ACTIVATIONS, "quantiles", [[0.0, 1.0], [[0.0], 1.0], 3], "a list of lists of numbers"),

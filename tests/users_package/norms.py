@@ -49,6 +49,10 @@ class Infinite(keras.layers.Layer):
         return x / 0
 
 
+def leaving(name):
+    raise SystemExit(3)
+
+
 def nothing(name):
     return None
 

@@ -1,0 +1,56 @@
+"""Memory: whether a machine has enough for a run, and what to change once it was not enough."""
+
+import os
+
+from bnkit import families
+from bnkit.settings import SettingsError
+
+# What makes a run smaller.
+ADVICE = "choose a smaller --batch_size or --width, or fewer --probes"
+
+
+def check(settings):
+    """Checks that the memory of this machine can hold what a run of these settings needs at least.
+
+    Only what can never work is refused: the true need may be several times as large.
+
+    Raises:
+        SettingsError: For the setting that takes too much.
+    """
+    installed = installed_bytes()
+    if installed is None:
+        return
+    needs = families.get(settings.model).least_bytes(settings)
+    name = max(needs, key=needs.get)
+    if needs[name] > installed:
+        raise SettingsError(
+            name,
+            getattr(settings, name),
+            f"smaller: it takes at least {_gigabytes(needs[name])} of memory, "
+            f"and this machine has {_gigabytes(installed)}",
+        )
+
+
+def installed_bytes():
+    """Bytes of memory of this machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def is_exhausted(error):
+    """Whether an error says that there was not enough memory, on the host or on a GPU.
+
+    TensorFlow has the same error for a full disk.
+    """
+    while error is not None:
+        full = type(error).__name__ == "ResourceExhaustedError"
+        if isinstance(error, MemoryError) or (full and "space left" not in str(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _gigabytes(count):
+    return f"{count / 1e9:,.3g} GB"

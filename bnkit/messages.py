@@ -1,0 +1,16 @@
+"""Messages for the terminal: one line, of a length that can be read, whatever is in it."""
+
+# Characters of a whole message.
+LONGEST = 1000
+
+
+def one_line(text, longest=LONGEST):
+    """A text in one line; what is too long is cut in the middle, for both ends say what it is.
+
+    Control characters are shown as escapes: a file's name must not drive the terminal.
+    """
+    line = " ".join(str(text).split())
+    if len(line) > longest:
+        half = (longest - 3) // 2
+        line = f"{line[:half]} … {line[-half:]}"
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
