@@ -10,17 +10,20 @@ import pathlib
 import signal
 import sys
 import tempfile
+import traceback
 
-from bnkit import backend, layers, study
+from bnkit import backend, families, layers, memory, study
 from bnkit.command_line import FlagError, help_text, parse
+from bnkit.messages import one_line
+from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
 
 def main(argv=None):
     """Runs the command; returns its exit code.
 
-    That is 0 if all runs are done, diverged ones included; 1 if a run failed; 2 for input that is
-    not valid; 130 after Ctrl-C, SIGTERM or SIGHUP.
+    That is 0 if all runs are done, diverged ones included; 1 if a run failed, or there is no report;
+    2 for input that is not valid; 130 after Ctrl-C, SIGTERM or SIGHUP.
     """
     argv = sys.argv if argv is None else argv
     try:
@@ -49,30 +52,34 @@ def main(argv=None):
 
 def _list(values, grid):
     """Shows which runs there are, and how long they will take; returns the exit code."""
-    from bnkit.store import RunError
     from bnkit.study import tables, timing
 
+    states, damaged = {}, []
     try:
-        _check_users_layers(grid)
-        states = {
-            settings: study.state(settings, _study_dir(values), resume=values.resume)
-            for settings in grid
-        }
+        _check_code_and_data(values, grid)
+        for settings in grid:
+            try:
+                states[settings] = study.state(settings, _study_dir(values), resume=values.resume)
+            except RunError as error:
+                states[settings] = "damaged"
+                damaged.append(str(error))
         estimates = timing.estimate(
-            {s: state for s, state in states.items() if state not in study.ENDED},
+            {s: state for s, state in states.items() if state in ("to do", "resume")},
             _study_dir(values),
             jobs=values.jobs,
             data_dir=values.data_dir or None,
         )
-    except (ValueError, OSError, RunError) as error:
+    except (ValueError, OSError) as error:
         return _fail(error)
     print(tables.text(tables.plan_table(grid, states, estimates)))
+    for text in damaged:
+        _fail(text)
     known = [seconds for seconds in estimates.values() if seconds is not None]
     print(
         f"{len(estimates)} of {len(grid)} runs to make, {values.jobs} at a time: "
         f"about {tables.duration(timing.in_all(known, values.jobs))}"
     )
-    return 0 if len(known) == len(estimates) else 1
+    return 0 if len(known) == len(estimates) and not damaged else 1
 
 
 def _run_study(values, grid, command):
@@ -80,15 +87,14 @@ def _run_study(values, grid, command):
     from bnkit.report import ReportError, read_claims, write_report
     from bnkit.report.page.headlines import verdicts, warnings
     from bnkit.report.page.images import show_report
-    from bnkit.store import RunError
     from bnkit.study import tables
 
     study_dir = _study_dir(values)
     report = pathlib.Path(values.reports_dir) / values.study
     try:
+        _check_code_and_data(values, grid)
         # Now rather than after the training: the report's folder may not be writable.
         report.mkdir(parents=True, exist_ok=True)
-        _check_users_layers(grid)
         outcomes = study.run(
             grid,
             study_dir,
@@ -99,7 +105,7 @@ def _run_study(values, grid, command):
             checkpoint_seconds=values.checkpoint_seconds,
         )
         heads = tables.read_headlines(outcomes, study_dir)
-    except (ValueError, OSError, RunError) as error:
+    except (ValueError, OSError) as error:
         return _fail(error)
     print(tables.text(tables.outcome_table(outcomes, heads)))
     states = {outcome.state for outcome in outcomes}
@@ -124,37 +130,50 @@ def _study_dir(values):
     return pathlib.Path(values.runs_dir) / values.study
 
 
-def _check_users_layers(grid):
-    """Imports the user's own layers, so that a slip shows before anything is trained."""
+def _check_code_and_data(values, grid):
+    """Loads the user's own layers and looks for the data, before anything is made on disk.
+
+    Raises:
+        ValueError: If there is no such layer, or no such data set.
+    """
     paths = {settings.norm for settings in grid if ":" in settings.norm}
+    names = {
+        settings.dataset
+        for settings in grid
+        if families.get(settings.model).data is families.Data.IMAGES
+    }
     if paths:
         backend.choose_kernels()
         with _without_start_up_messages():
             import keras  # noqa: F401
         for path in sorted(paths):
-            layers.get(path)
+            layers.check(path)
+    if names:
+        from bnkit import data
+    for name in sorted(names):
+        data.check(name, data_dir=values.data_dir or None)
 
 
 def _run(values, settings, command):
     """Trains, measures, reports; returns the exit code."""
-    study.choose_kernels(_study_dir(values) / settings.run_id, values.resume)
+    directory = _study_dir(values) / settings.run_id
+    report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
+    study.choose_kernels(directory, values.resume)
+    try:
+        study.state(settings, _study_dir(values), resume=values.resume)
+        _check_code_and_data(values, [settings])
+        # Now rather than after the training: the report's folder may not be writable.
+        report.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError, RunError) as error:
+        return _fail(error)
     with _without_start_up_messages():
         import tensorflow as tf
 
         from bnkit import experiment
 
         tf.config.list_physical_devices()
-    from bnkit.report import write_report
-    from bnkit.report.page.headlines import headlines, sentence, warnings
-    from bnkit.report.page.images import show_report
-    from bnkit.report.runs import read_runs
-    from bnkit.store import RunError, RunFailed
-
-    report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
     try:
-        # Now rather than after the training: the report's folder may not be writable.
-        report.mkdir(parents=True, exist_ok=True)
-        run = experiment.run(
+        experiment.run(
             settings,
             _study_dir(values),
             data_dir=values.data_dir or None,
@@ -162,25 +181,58 @@ def _run(values, settings, command):
             command=command,
             checkpoint_seconds=values.checkpoint_seconds,
         )
-        (result,) = headlines(read_runs(run))
-        if result["status"] == "interrupted":
+    except Exception as error:
+        return _fail_run(error, directory)
+    return _report_run(values, directory, report)
+
+
+def _report_run(values, directory, report):
+    """Reports on a run that has ended; returns the exit code."""
+    from bnkit.report import write_report
+    from bnkit.report.page.headlines import headlines, sentence, warnings
+    from bnkit.report.page.images import show_report
+    from bnkit.report.runs import read_runs
+
+    try:
+        (run,) = read_runs(directory)
+        (result,) = headlines([run])
+        if run.state == "interrupted":
             return _fail(
-                f"{result['reason']} after {result['steps']} of {settings.steps} steps; the same "
-                "command goes on from there",
+                f"{result['reason']} after {result['steps']} of {run.settings['steps']} steps; the "
+                "same command goes on from there",
                 code=INTERRUPTED,
             )
-        page = write_report(run, report)
-        show_report(page, run, result["steps"])
-    except RunFailed as error:
+        page = write_report(directory, report)
+        show_report(page, directory, result["steps"])
+    except (ValueError, OSError) as error:
         return _fail(error, code=1)
-    except (ValueError, OSError, RunError) as error:
-        return _fail(error)
     for line in warnings([result]):
         print(f"bnkit: {line}", file=sys.stderr)
     print(sentence(result))
     print(f"report: {page}")
     print(f"TensorBoard: tensorboard --logdir {values.runs_dir}")
     return 0
+
+
+def _fail_run(error, directory):
+    """Says why there is no result of a run; returns the exit code.
+
+    Input that was refused before the training is not valid; everything else is a failure, and where
+    in the code it happened is in the log of the run.
+    """
+    if memory.is_exhausted(error):
+        return _fail(f"out of memory: {memory.ADVICE} ({type(error).__name__}: {error})", code=1)
+    has_failed = isinstance(error, RunFailed)
+    if isinstance(error, (ValueError, OSError, RunError)) and not has_failed:
+        return _fail(error)
+    log = RunFiles(directory).log
+    try:
+        with open(log, "a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:  # A full disk, perhaps, which is what the message says.
+        log = "nowhere"
+    text = str(error) if has_failed else f"{type(error).__name__}: {error}"
+    return _fail(f"{text} (where it happened: {log})", code=1)
 
 
 @contextlib.contextmanager
@@ -224,7 +276,7 @@ def _hear_signals():
 
 
 def _fail(message, code=2):
-    print("bnkit:", " ".join(str(message).split()), file=sys.stderr)
+    print("bnkit:", one_line(message), file=sys.stderr)
     return code
 
 

@@ -80,12 +80,13 @@ def is_measured(directory):
     """Whether a run has ended, and what it measured is still there.
 
     Raises:
-        RunError: If its description or its status is damaged.
+        RunError: If a file of it is damaged.
     """
     status = read_status(directory)
-    has_ended = status is not None and status["status"] in ENDED
     described = read_description(directory) is not None
-    return has_ended and described and any(True for _ in read_records(directory))
+    # To the last line: a damaged one is found now, rather than after the rest of a study.
+    records = sum(1 for _ in read_records(directory))
+    return status is not None and status["status"] in ENDED and described and records > 0
 
 
 def check_replaceable(directory):

@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 
+from bnkit import memory
 from bnkit.settings import Settings
 from bnkit.store import read_status
 from bnkit.study.process import INTERRUPTED, choose_kernels
@@ -39,6 +40,8 @@ def main():
         traceback.print_exc()
         # The study shows the last line, without the escape codes with which Keras prints in bold.
         message = re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}")
+        if memory.is_exhausted(error):
+            message = f"out of memory: {memory.ADVICE} ({message})"
         print(" ".join(message.split()), file=sys.stderr)
         return 1
     return INTERRUPTED if read_status(directory)["status"] == "interrupted" else 0

@@ -11,7 +11,15 @@ import threading
 import time
 
 from bnkit.settings import Settings
-from bnkit.store import ENDED, RunFiles, read_status
+from bnkit.store import (
+    ENDED,
+    RunError,
+    RunFiles,
+    check_replaceable,
+    is_measured,
+    read_description,
+    read_status,
+)
 from bnkit.study.display import Display
 from bnkit.study.process import Process
 
@@ -40,14 +48,22 @@ class Outcome:
 
 
 def state(settings, study_dir, *, resume=True):
-    """What `run` finds: "done" or "diverged", which it skips; else "resume" or "to do"."""
+    """What `run` finds: "done" or "diverged", which it skips; else "resume" or "to do".
+
+    A run that says that it has ended, but has lost what it measured, is not skipped.
+
+    Raises:
+        RunError: If the run is damaged, or another version of bnkit wrote it.
+    """
     directory = pathlib.Path(study_dir) / settings.run_id
-    status = read_status(directory) if resume else None
-    if status is None:
+    if not resume:
+        check_replaceable(directory)
         return "to do"
-    if status["status"] in ENDED:
+    read_description(directory)
+    status = read_status(directory)
+    if is_measured(directory):
         return status["status"]
-    return "resume" if RunFiles(directory).has_checkpoint else "to do"
+    return "resume" if status is not None and RunFiles(directory).has_checkpoint else "to do"
 
 
 def run(
@@ -63,9 +79,10 @@ def run(
 ):
     """Makes every run of a grid that has not ended yet, each in a process of its own.
 
-    A run that fails or diverges does not stop the others. After Ctrl-C, SIGTERM or SIGHUP no
-    further run starts, and those being made save a checkpoint and end; the third signal ends them
-    at once. Either way, the same call continues from there.
+    A run that fails or diverges does not stop the others, nor does one that is damaged on disk: it
+    counts as failed, and is left as it is. After Ctrl-C, SIGTERM or SIGHUP no further run starts,
+    and those being made save a checkpoint and end; the third signal ends them at once. Either way,
+    the same call continues from there.
 
     Args:
         grid: List of `bnkit.Settings`, no two of them equal.
@@ -78,20 +95,13 @@ def run(
 
     Returns:
         List of `Outcome`, in the order of the grid.
-
-    Raises:
-        RunError: If a run directory cannot be read.
     """
     study_dir = pathlib.Path(study_dir)
-    found = {settings: state(settings, study_dir, resume=resume) for settings in grid}
-    outcomes = {
-        settings: Outcome(settings, found[settings])
-        for settings in grid
-        if found[settings] in ENDED
-    }
+    outcomes = _found(grid, study_dir, resume)
     waiting = collections.deque(settings for settings in grid if settings not in outcomes)
-    if outcomes:
-        _log.info("%d of %d runs are already measured", len(outcomes), len(grid))
+    measured = sum(outcome.state in ENDED for outcome in outcomes.values())
+    if measured:
+        _log.info("%d of %d runs are already measured", measured, len(grid))
     jobs = min(jobs, len(waiting))
     environment = _environment(jobs)
 
@@ -106,15 +116,29 @@ def run(
         Display(study_dir, grid, outcomes, progress) as display,
         contextlib.closing(_ended(waiting, start, jobs, display.show)) as ended,
     ):
-        for process in ended:
-            outcome = Outcome(process.settings, *process.result())
-            outcomes[process.settings] = outcome
-            _tell(outcome, process.log, len(outcomes), len(grid))
+        for outcome in ended:
+            outcomes[outcome.settings] = outcome
+            _tell(outcome, study_dir, len(outcomes), len(grid))
     return [outcomes.get(settings, Outcome(settings, "to do")) for settings in grid]
 
 
+def _found(grid, study_dir, resume):
+    """`Settings` -> `Outcome` of the runs that have ended already or are damaged."""
+    outcomes = {}
+    for settings in grid:
+        try:
+            found = state(settings, study_dir, resume=resume)
+        except RunError as error:
+            outcomes[settings] = Outcome(settings, "failed", str(error))
+            _log.error("%s failed: %s", settings.run_id, error)
+        else:
+            if found in ENDED:
+                outcomes[settings] = Outcome(settings, found)
+    return outcomes
+
+
 def _ended(waiting, start, jobs, show):
-    """Starts the waiting runs, at most `jobs` at a time; yields each process once it has ended.
+    """Starts the waiting runs, at most `jobs` at a time; yields the outcome of each as it ends.
 
     After Ctrl-C no further run is started. `show(running)` is called at every check.
     """
@@ -123,11 +147,15 @@ def _ended(waiting, start, jobs, show):
         try:
             while running or (waiting and not interrupts.count):
                 while waiting and len(running) < jobs and not interrupts.count:
-                    running.append(start(waiting.popleft()))
+                    settings = waiting.popleft()
+                    try:
+                        running.append(start(settings))
+                    except OSError as error:  # Something is in the way, where its log should be.
+                        yield Outcome(settings, "failed", str(error))
                 interrupts.pass_on(running)
                 for process in [process for process in running if process.has_ended]:
                     running.remove(process)
-                    yield process
+                    yield Outcome(process.settings, *process.result())
                 show([process.settings for process in running])
                 if running:
                     time.sleep(_PAUSE)
@@ -136,10 +164,11 @@ def _ended(waiting, start, jobs, show):
                 process.kill()
 
 
-def _tell(outcome, log, count, total):
+def _tell(outcome, study_dir, count, total):
     """Says how a run ended."""
     text = f"run {count} of {total}: {outcome.settings.run_id} {outcome.state}"
     if outcome.state == "failed":
+        log = RunFiles(study_dir / outcome.settings.run_id).log
         _log.error("%s: %s (all it printed: %s)", text, outcome.reason, log)
     else:
         reason = f": {outcome.reason}" if outcome.reason else ""

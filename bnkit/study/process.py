@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bnkit import backend
+from bnkit import backend, memory
 from bnkit.store import RunError, RunFiles, read_description, read_status
 
 # The exit code that a shell gives a command ended by Ctrl-C.
@@ -85,18 +85,33 @@ class Process:
         self._process.stdin.close()
         seconds = time.monotonic() - self._start
         if code == 0:
-            status = read_status(self.directory)
-            return status["status"], status["reason"], seconds
+            return *self._status(), seconds
         if self._asked_to_end or code == INTERRUPTED:
             return "interrupted", "stopped by hand", seconds
         return "failed", self._why(code), seconds
 
+    def _status(self):
+        """`(state, reason)` as the run has left them."""
+        try:
+            status = read_status(self.directory)
+        except RunError as error:
+            return "failed", str(error)
+        if status is None:
+            return "failed", f"{self.directory} has no status: was it deleted or moved?"
+        return status["status"], status["reason"]
+
     def _why(self, code):
         """The last line that it printed, or the signal that ended it."""
-        with open(self.log, "rb") as log:
-            log.seek(self._log_start)
-            lines = log.read().decode(errors="replace").split("\n")
+        try:
+            with open(self.log, "rb") as log:
+                log.seek(self._log_start)
+                lines = log.read().decode(errors="replace").split("\n")
+        except OSError as error:
+            lines = [str(error)]
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         if code < 0:
-            return f"ended by {signal.Signals(-code).name}" + (f": {last}" if last else "")
+            ended = f"ended by {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                ended += f" (if by the system, for want of memory: {memory.ADVICE})"
+            return f"{ended}: {last}" if last else ended
         return last or f"exit code {code}"

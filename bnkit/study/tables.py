@@ -1,13 +1,14 @@
 """What the terminal shows of a study: tables with a row for every run."""
 
+import contextlib
 import dataclasses
 import datetime
 
 import pandas as pd
 
 from bnkit.report.page.headlines import headlines
-from bnkit.report.runs import read_runs
-from bnkit.store import ENDED, is_run
+from bnkit.report.runs import ReportError, read_runs
+from bnkit.store import is_run
 from bnkit.study.grids import AXES
 
 # Columns of every table, even if they are the same for all runs.
@@ -17,12 +18,14 @@ _ALWAYS = ("norm", "lr", "seed")
 def read_headlines(outcomes, study_dir):
     """`Settings` -> headline of the report, with the `seconds` of the run over all its calls.
 
-    A run that failed before it recorded anything has no headline.
+    A run that failed before it recorded anything has no headline, nor has one that is damaged.
     """
     heads = {}
     for settings in (outcome.settings for outcome in outcomes):
         directory = study_dir / settings.run_id
-        if is_run(directory):
+        if not is_run(directory):
+            continue
+        with contextlib.suppress(ReportError):
             (run,) = read_runs(directory)
             (head,) = headlines([run])
             heads[settings] = head | {"seconds": run.status.get("seconds", {}).get("total")}
@@ -43,11 +46,17 @@ def outcome_table(outcomes, heads):
 
 
 def plan_table(grid, states, estimates):
-    """What there is to do, as a `pandas.DataFrame`: `state` and `estimate` of every run."""
+    """What there is to do, as a `pandas.DataFrame`: `state` and `estimate` of every run.
+
+    Args:
+        grid: List of `bnkit.Settings`.
+        states: `Settings` -> what is found on disk.
+        estimates: `Settings` -> seconds that are left, or None, for the runs that are to be made.
+    """
     table = _identity(grid)
     table["state"] = [states[settings] for settings in grid]
     table["estimate"] = [
-        "-" if states[settings] in ENDED else _shown(estimates[settings]) for settings in grid
+        _shown(estimates[settings]) if settings in estimates else "-" for settings in grid
     ]
     return table
 
