@@ -9,7 +9,7 @@ from bnkit import callbacks, data
 from bnkit.experiment import assembly, failure, interrupt
 from bnkit.experiment.description import describe
 from bnkit.experiment.watchers import watchers
-from bnkit.store import ENDED, RunDir, RunError, RunFailed
+from bnkit.store import RunDir, RunError, RunFailed, is_measured
 from bnkit.training import Clock, Diverged
 
 # What a crash loses of a run at most; Ctrl-C loses nothing.
@@ -59,7 +59,7 @@ def run(
         RunDir(pathlib.Path(study_dir) / settings.run_id) as directory,
     ):
         earlier = directory.status if resume else None
-        if earlier and earlier["status"] in ENDED and directory.has_measured:
+        if resume and is_measured(directory.path):
             _log.info("%s is already measured; --noresume measures it again", directory.path)
             return directory.path
         with clock("data"):
@@ -121,7 +121,7 @@ def _goes_on(directory, dataset, trainer, checkpoint, earlier):
 
 
 def _check_same_data(directory, dataset):
-    measured_on = directory.description["data"]["fingerprint"]
+    measured_on = directory.description.get("data", {}).get("fingerprint")
     if measured_on != dataset.fingerprint:
         raise RunError(
             f"{directory.path} was begun on data with fingerprint {measured_on}; those here have "

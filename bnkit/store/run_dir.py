@@ -13,7 +13,12 @@ from bnkit.store.encoding import from_json, to_json
 from bnkit.store.errors import RunError
 from bnkit.store.files import check_no_link, replace_file
 from bnkit.store.layout import RunFiles
-from bnkit.store.reading import read_description, read_records, read_status
+from bnkit.store.reading import (
+    check_replaceable,
+    read_description,
+    read_records,
+    read_status,
+)
 
 
 class RunDir:
@@ -57,11 +62,6 @@ class RunDir:
         """What `status.json` says, or None for a run that never started."""
         return read_status(self.path)
 
-    @property
-    def has_measured(self):
-        """Whether there are records, and a description of what they are of."""
-        return self.description is not None and self.metrics_length() > 0
-
     def start(self, description):
         """Removes what an earlier run has left and writes the description.
 
@@ -69,7 +69,11 @@ class RunDir:
 
         Args:
             description: As `describe` makes it.
+
+        Raises:
+            FormatError: If a newer version of bnkit wrote the earlier run.
         """
+        check_replaceable(self.path)
         self._close_metrics()
         for path in (self._files.description, self._files.status, self._files.records):
             path.unlink(missing_ok=True)
