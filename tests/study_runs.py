@@ -2,7 +2,7 @@
 
 import json
 
-from bnkit.store import RunDir
+from bnkit.store import ENDED, RunDir
 
 # The deep linear network in its smallest form.
 TINY = {
@@ -27,7 +27,10 @@ def train_steps(directory):
 
 
 def end(study_dir, settings, state, *, loss=1.0, **status):
-    """Leaves what a run of these settings leaves that ended in this state, in short."""
+    """Leaves what a run of these settings leaves that ended in this state, in short.
+
+    One that has ended has recorded a step at least.
+    """
     with RunDir(study_dir / settings.run_id) as run:
         run.start(
             {
@@ -37,7 +40,7 @@ def end(study_dir, settings, state, *, loss=1.0, **status):
                 "data": {"classes": None},
             }
         )
-        for step in range(status.get("steps", 0)):
+        for step in range(status.get("steps", 1 if state in ENDED else 0)):
             run.append({"step": step, "kind": "train", "loss": loss})
         run.set_status(state, **status)
     return run.path

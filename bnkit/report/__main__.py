@@ -1,9 +1,13 @@
 """Draws the report of a run or of a study again: `python -m bnkit.report runs/STUDY[/RUN]`."""
 
+import logging
 import pathlib
 import sys
 
 from absl import flags
+
+from bnkit import arguments
+from bnkit.messages import one_line
 
 USAGE = """usage: python -m bnkit.report PATH [--reports_dir=reports]
 
@@ -24,8 +28,9 @@ HELP = flags.DEFINE_bool("help", False, "Print this text.", flag_values=FLAGS)
 def main(argv):
     """Exit code: 0, or 2 with one line that says what is wrong."""
     try:
-        paths = FLAGS(argv, known_only=False)[1:]
-    except flags.Error as error:
+        paths = FLAGS([argv[0], *arguments.expand(argv[1:])], known_only=False)[1:]
+    # absl raises a bare ValueError for --nohelp=1.
+    except (flags.Error, ValueError) as error:
         return _refuse(str(error))
     if HELP.value:
         print(USAGE)
@@ -36,8 +41,10 @@ def main(argv):
     from bnkit.report.page.headlines import verdicts
     from bnkit.store import RunError, find_runs
 
-    path = pathlib.Path(paths[0]).resolve()
+    # Of runs that are left out.
+    logging.basicConfig(format="bnkit.report: %(message)s")
     try:
+        path = pathlib.Path(paths[0]).resolve()
         runs = find_runs(path)
         if path == runs[0].parent.parent:
             studies = sorted({run.parent.name for run in runs})
@@ -52,8 +59,7 @@ def main(argv):
 
 
 def _refuse(message):
-    line = " ".join(message.split())
-    print(f"bnkit.report: {line} (see --help)", file=sys.stderr)
+    print(f"bnkit.report: {one_line(message)} (see --help)", file=sys.stderr)
     return 2
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from bnkit.messages import one_line
 from bnkit.store import RunError, RunFiles, find_runs, read_description, read_records, read_status
 
 
@@ -93,7 +94,8 @@ def read_sound_runs(path):
             try:
                 runs.append(_read_run(directory))
             except RunError as error:
-                damages.append(f"{directory.parent.name}/{directory.name} is left out: {error}.")
+                name = f"{directory.parent.name}/{directory.name}"
+                damages.append(one_line(f"{name} is left out: {error}."))
     except RunError as error:
         raise ReportError(str(error)) from error
     if not runs:
@@ -104,7 +106,7 @@ def read_sound_runs(path):
 def _losses(run):
     """A sentence if a run that is done has recorded fewer steps than it says it has made."""
     recorded, made = len(run.records.get("train", ())), run.status.get("steps", 0)
-    if run.state != "done" or run.train_mean_over != "step" or not 0 < recorded < made:
+    if run.state != "done" or run.train_mean_over != "step" or recorded >= made:
         return []
     return [f"{run.study}/{run.name} has lost records: {recorded} of {made} steps are there."]
 

@@ -5,6 +5,7 @@ import logging
 import pathlib
 
 from bnkit import kinds
+from bnkit.messages import one_line
 from bnkit.report import claims, frames
 from bnkit.report.figures import FIGURES
 from bnkit.report.page import figure_files, html
@@ -27,7 +28,8 @@ def write_report(path, directory):
             `figures/NAME.png` (200 dpi), `.pdf` and `.csv` (what is drawn). Each file is replaced
             in one step, so that a reader never sees half of it.
 
-    A run that is damaged is left out; the page and a log message say so.
+    A run that is damaged is left out, as is a figure that cannot be drawn from what is recorded;
+    the page and a log message say so.
 
     Returns:
         `pathlib.Path` of the page.
@@ -36,13 +38,14 @@ def write_report(path, directory):
         ReportError: If there is nothing at `path`, or no run there can be read.
     """
     runs, damages = read_sound_runs(path)
-    for damage in damages:
-        _log.warning("%s", damage)
     directory = pathlib.Path(directory)
     (directory / figure_files.FOLDER).mkdir(parents=True, exist_ok=True)
     tables = {kind: frames.frame(runs, kind) for kind in kinds.KINDS}
     tables["seconds"] = frames.seconds_frame(runs)
-    drawn, left_out = _draw(runs, tables, directory)
+    drawn, left_out, failures = _draw(runs, tables, directory)
+    damages = [*damages, *failures]
+    for damage in damages:
+        _log.warning("%s", damage)
     verdicts = [claim.to_dict() for claim in claims.evaluate(runs)]
     content = json.dumps(verdicts, indent=1, ensure_ascii=False, allow_nan=False)
     replace_file(directory / CLAIMS, f"{content}\n".encode())
@@ -58,15 +61,29 @@ def read_claims(directory):
 
 
 def _draw(runs, tables, directory):
-    """Draws what applies to the runs: the figures drawn, and those that lack values, as dicts."""
-    drawn, left_out = [], []
+    """Draws what applies to the runs.
+
+    Returns:
+        The figures drawn, and those that lack values, as dicts; sentences on those that cannot be
+        drawn.
+    """
+    drawn, left_out, failures = [], [], []
     for entry in FIGURES:
         if not entry.applies(runs):
             continue
         kind = entry.missing(tables)
         if kind:
             left_out.append({"title": entry.title, "kind": kind, "column": entry.needs[kind]})
-        else:
+            continue
+        try:
             entry_tables = [tables[kind] for kind in entry.kinds]
             drawn.append(figure_files.save(entry, entry_tables, directory))
-    return drawn, left_out
+        except OSError:
+            raise
+        except Exception as error:
+            # Records that were edited by hand may hold anything; the other figures are sound.
+            what = one_line(f"{type(error).__name__}: {error}")
+            failures.append(
+                f"The figure {entry.title!r} cannot be drawn from these records: {what}."
+            )
+    return drawn, left_out, failures
