@@ -1,5 +1,6 @@
 """What all tests stand on: two logical CPU devices, and a clean dtype policy for each test."""
 
+import functools
 import os
 
 # Before TensorFlow is imported: it reads this once.
@@ -9,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from bnkit import data
 
 # Before TensorFlow starts its devices: afterwards their number is fixed for the process.
 tf.config.set_logical_device_configuration(
@@ -91,3 +94,13 @@ def variables_of_a_trained_model():
     paths = " ".join(snapshot())
     assert all(part in paths for part in ("moving_mean", "seed_generator_state", "momentum"))
     return model, batch, snapshot
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty working directory, few glyphs, and the whole command at hand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BNKIT_CACHE_DIR", str(tmp_path / "cache"))
+    few = functools.partial(data.load_glyphs, train_size=128, test_size=40)
+    monkeypatch.setattr(data, "load_glyphs", few)
+    return tmp_path

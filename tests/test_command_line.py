@@ -102,6 +102,26 @@ def test_lists_make_a_grid():
         ("--dataset=", "flag --dataset=: must be glyphs or the name of a TFDS image"),
         ("--study=..", "flag --study=..: must be the name of a folder"),
         ("--study=a/b", "flag --study=a/b: must be the name of a folder"),
+        ("--lr=1e39", "flag --lr=1e+39: must be a finite number > 0 that float32 can hold"),
+        ("--lr=1e-300", "flag --lr=1e-300: must be a finite number > 0 that float32 can hold"),
+        ("--weight_decay=1e39", "flag --weight_decay=1e+39: must be a finite number >= 0"),
+        ("--width=1e39", "flag --width=1e+39: must be a finite number > 0 that float32"),
+        ("--step_sizes=0.1,1e300", "flag --step_sizes=0.1,1e+300: must be a rising list"),
+        ("--momentum=0.99999999999", "flag --momentum=0.99999999999: must be a number in [0, 1)"),
+        ("--steps=9223372036854775808", "flag --steps=9223372036854775808: must be a whole num"),
+        (
+            "--model=dln --samples=1000000000000000",
+            "flag --samples=1000000000000000: must be small",
+        ),
+        ("--width=1e6", "flag --width=1000000.0: must be smaller: it takes at least"),
+        ("--model=dln --width=1e9", "flag --width=1000000000.0: must be smaller: it takes at"),
+        ("--batch_size=1000000000000000", "flag --batch_size=1000000000000000: must be smaller"),
+        ("--noresume=1", "--noresume=1 does not take an argument"),
+        ("--study=a\x07b", r"flag --study=a\x07b: must be the name of a folder"),
+        ("--study=" + "a" * 256, "flag --study=aaaa"),
+        ("--runs_dir=a\0b", r"argument '--runs_dir=a\x00b': must be text without zero bytes"),
+        ("--runs_dir=\udcff", r"argument '--runs_dir=\udcff': must be text (UTF-8)"),
+        ("--lr", "Missing value for flag --lr"),
         ("--learning_rate=1", "Unknown command line flag 'learning_rate'"),
         ("--flagfile=missing.flags", "flag --flagfile=missing.flags: cannot be read: "),
         ("bn", "unexpected argument 'bn': flags look like --norm=bn"),
@@ -116,6 +136,42 @@ def test_a_wrong_flag_is_one_line_that_names_it_and_what_is_valid(
     text = str(caught.value)
     assert text.startswith(message) and "\n" not in text
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *("--lr=" + "9" * 5000, "--lr=" + "x" * 5000, "--norm=" + "b " * 5000, "x" * 5000),
+        *(
+            "--" + "x" * 5000,
+            "--seed=" + "9" * 4000,
+            "--seed=" + "9" * 5000,
+            "--study=" + "s" * 5000,
+        ),
+        *(
+            "--runs_dir=\udcff" + "x" * 5000,
+            "--step_sizes=" + "2,1," * 2000,
+            "--flagfile=" + "f" * 5000,
+        ),
+        "--noresume=" + "1" * 5000,
+    ],
+    ids=lambda argument: argument[:12].encode("ascii", "replace").decode(),
+)
+def test_a_long_value_is_cut_in_the_message(argument):
+    with pytest.raises(FlagError) as caught:
+        parse(["bnkit", argument])
+    text = str(caught.value)
+    assert len(text) <= 500 and text.isprintable()
+    assert argument.partition("=")[0][:20] in text
+
+
+def test_a_grid_of_too_many_runs_is_refused_before_it_is_made():
+    many = ",".join(map(str, range(1, 1001)))
+    with pytest.raises(
+        FlagError, match=r"^flag --seed=1,2,.*,1000: must be shorter: .* 100,000 runs"
+    ):
+        parse(["bnkit", f"--seed={many}", f"--batch_size={many}", f"--width={many}"])
+    assert len(settings_of(f"--seed={many}", "--norm=none,bn")) == 2000
 
 
 def test_help_has_every_flag_once_with_its_default():

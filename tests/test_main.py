@@ -1,17 +1,17 @@
-import functools
 import pathlib
 import subprocess
 import sys
 
 import pytest
+from study_runs import end
 
 import bnkit
-from bnkit import command_line, data, experiment, main, study
-from bnkit.store import RunDir
+from bnkit import command_line, experiment, main, study
 from bnkit.study import timing
 from bnkit.training import Trainer
 
 TINY = "--width=0.02 --batch_size=16 --steps=6 --probe_every=4 --eval_every=4 --step_sizes=0.1,0.2"
+LINEAR = "--model=dln --depth=2 --samples=20 --steps=4 --probes= --norm=none"
 
 
 def command(arguments):
@@ -55,43 +55,32 @@ def test_help_loads_nothing_heavy():
     assert not loaded & {"tensorflow", "keras", "numpy", "pandas", "matplotlib"}
 
 
-@pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """An empty working directory, few glyphs, and the whole command at hand."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BNKIT_CACHE_DIR", str(tmp_path / "cache"))
-    few = functools.partial(data.load_glyphs, train_size=128, test_size=40)
-    monkeypatch.setattr(data, "load_glyphs", few)
-    return tmp_path
-
-
 def test_the_whole_job_from_command_to_report(workplace, capsys):
     assert command(f"--norm=bn --lr=0.05 {TINY}") == 0
     (run,) = (workplace / "runs" / "main").iterdir()
     for name in ("settings.json", "status.json", "metrics.jsonl", "checkpoints", "tensorboard"):
         assert (run / name).exists(), name
-    report = pathlib.Path("reports", "main", run.name)
-    page = (report / "index.html").read_text()
+    folder = pathlib.Path("reports", "main", run.name)
+    page = (folder / "index.html").read_text()
     assert run.name in page and "--norm=bn --lr=0.05" in page
     names = {"accuracy", "loss", "loss_band", "gradient_predictiveness", "smoothness",
              "distance_over_step_size", "ics", "activation_ridges", "activation_drift",
              "signal_propagation", "population_gap", "time_spent"}  # fmt: skip
     for kind in ("png", "pdf", "csv"):
-        assert {path.stem for path in (report / "figures").glob(f"*.{kind}")} == names
+        assert {path.stem for path in (folder / "figures").glob(f"*.{kind}")} == names
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith(f"{run.name} done: training accuracy")
-    assert lines[1] == f"report: {report / 'index.html'}"
+    assert lines[1] == f"report: {folder / 'index.html'}"
     assert lines[2] == "TensorBoard: tensorboard --logdir runs"
     frame = bnkit.load_runs("runs", "ics")
     assert len(frame) == 2 * 11 and set(frame["lr"]) == {0.05}
 
 
 def test_the_same_command_again_measures_nothing_and_says_so(workplace, capsys):
-    linear = "--model=dln --depth=2 --samples=20 --steps=4 --probes= --norm=none"
-    assert command(linear) == 0
+    assert command(LINEAR) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert command(linear) == 0
+    assert command(LINEAR) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines() == lines
     assert "already measured" in shown.err and "--noresume" in shown.err
@@ -205,9 +194,7 @@ def test_a_dry_run_lists_the_runs_and_estimates_what_is_left(workplace, capsys, 
 
     monkeypatch.setattr(timing, "estimate", estimate)
     first, *others = settings_of("--norm=none,bn", "--seed=0,1")
-    with RunDir(workplace / "runs" / "main" / first.run_id) as run:
-        run.start({})
-        run.set_status("done")
+    end(workplace / "runs" / "main", first, "done")
     before = sorted(workplace.rglob("*"))
     assert command("--norm=none,bn --seed=0,1 --jobs=2 --dry_run") == 0
     assert asked == dict.fromkeys(others, "to do")
@@ -216,6 +203,11 @@ def test_a_dry_run_lists_the_runs_and_estimates_what_is_left(workplace, capsys, 
     assert rows[1] == ["none", "0.1", "0", "done", "-"]
     assert rows[2] == ["bn", "0.1", "0", "to", "do", "0:01:30"]
     assert " ".join(rows[5]) == "3 of 4 runs to make, 2 at a time: about 0:03:00"
+    (workplace / "runs" / "main" / first.run_id / "status.json").write_text("[]")
+    assert command("--norm=none,bn --seed=0,1 --dry_run") == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split() == ["none", "0.1", "0", "damaged", "-"]
+    assert "3 of 4 runs" in shown.out and shown.err.count("status.json is damaged") == 1
     monkeypatch.setattr(timing, "estimate", lambda states, *a, **k: dict.fromkeys(states))
-    assert command("--dry_run") == 1
+    assert command("--lr=0.2 --dry_run") == 1
     assert "cannot run" in capsys.readouterr().out
