@@ -46,7 +46,7 @@ def test_a_list_keeps_every_entry():
     assert LIST_PARSERS[int].parse("3, 1") == (3, 1)
     assert LIST_PARSERS[str].parse("bn,,none") == ("bn", "", "none")
     for text in ("", "1,", "1,a"):
-        with pytest.raises(ValueError, match="^must be a number, or several with commas"):
+        with pytest.raises(ValueError, match=r"^must be a number, or several with commas"):
             LIST_PARSERS[float].parse(text)
 
 

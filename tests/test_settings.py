@@ -126,6 +126,12 @@ def test_ids_stay_as_they_are_so_that_earlier_runs_are_found(run_id, chosen):
     assert Settings(**chosen).run_id == run_id
 
 
+def test_an_id_is_the_name_of_a_file_however_long_the_norm_is():
+    one, other = (Settings(norm=f"{'package.' * 60}module:{name}") for name in ("One", "Other"))
+    assert len(one.run_id) < 255 and one.run_id != other.run_id
+    assert one.run_id.startswith("package_package_") and "/" not in one.run_id
+
+
 def test_a_later_field_enters_the_id_once_it_differs_from_how_earlier_runs_were_made(monkeypatch):
     @dataclasses.dataclass(frozen=True)
     class Later(Settings):

@@ -1,8 +1,21 @@
 """The command `python -m bnkit.report`."""
 
+import json
+import re
+import subprocess
+import sys
+
+import pytest
 from report_pages import arms, contents
 
 from bnkit.report import __main__
+from bnkit.report.page import write
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """For what stands around the figures: they take nearly all the time."""
+    monkeypatch.setattr(write, "FIGURES", ())
 
 
 def test_command_writes_below_the_reports_directory(runs, tmp_path, capsys):
@@ -22,10 +35,45 @@ def test_command_refuses_in_one_line(runs, tmp_path, capsys):
         ([str(runs.root)], "give one of them: a"),
         ([], "expected one PATH, got 0"),
         (["x", "--wrong=1"], "wrong"),
+        (["--nohelp=1"], "does not take an argument"),
+        (["a\0b"], "zero bytes"),
+        (["--flagfile=/dev/zero"], "must be a file"),
+        (["x" * 5000], "cannot be read|File name too long|does not exist"),
     ):
         assert __main__.main(["report", *arguments]) == 2
         error = capsys.readouterr().err
-        assert message in error and error.count("\n") == 1
+        assert re.search(message, error) and error.count("\n") == 1 and len(error) < 1200
+
+
+def test_a_damaged_run_is_told_and_the_others_are_drawn(runs, tmp_path, capfd, no_figures):
+    sound, damaged = runs(norm="bn", steps=30, kinds=("train",)), runs(norm="none", kinds=())
+    (damaged / "status.json").write_text("{")
+    option = f"--reports_dir={tmp_path / 'reports'}"
+    command = [sys.executable, "-m", "bnkit.report", str(sound.parent), option]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    (said,) = result.stderr.splitlines()
+    assert said.startswith(f"bnkit.report: main/{damaged.name} is left out: ")
+    assert f"{damaged}/status.json is damaged" in said
+    assert result.stdout.splitlines()[-1].startswith("report: ")
+    # Alone, it leaves nothing to report.
+    assert __main__.main(["report", str(damaged), option]) == 2
+    error = capfd.readouterr().err
+    assert "status.json is damaged" in error and error.count("\n") == 1
+
+
+def test_what_a_run_says_of_itself_leads_nowhere_and_is_not_executed(runs, tmp_path, no_figures):
+    hostile = "{{ 7 * 191 }} <script>alert(1)</script> $(touch evil) ../../evil"
+    path = runs(norm="bn", steps=30, kinds=("train",), model=hostile, dataset=hostile)
+    described = json.loads((path / "settings.json").read_text())
+    described |= {"study": "../../evil", "run": "/evil", "command": [hostile, "; rm -rf /"]}
+    described["settings"]["norm"] = "../../../evil"
+    (path / "settings.json").write_text(json.dumps(described))
+    before = contents(tmp_path)
+    assert __main__.main(["report", str(path), f"--reports_dir={tmp_path / 'reports'}"]) == 0
+    new = contents(tmp_path).keys() - before.keys()
+    assert new == contents(tmp_path / "reports" / path.parent.name / path.name).keys()
+    page = (tmp_path / "reports" / path.parent.name / path.name / "index.html").read_text()
+    assert "{{ 7 * 191 }}" in page and "1337" not in page and "<script" not in page
 
 
 def test_the_command_writes_nothing_but_its_own_folder(runs, tmp_path, monkeypatch, capsys):
