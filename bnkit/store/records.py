@@ -2,16 +2,26 @@
 
 import functools
 import json
+import math
 
 from bnkit.kinds import KINDS, LABELS, Layout
-from bnkit.store.encoding import LARGEST, NON_FINITE
+from bnkit.store.encoding import NON_FINITE, to_json
 
+# What is measured beyond it, which float32 never reaches, counts as infinite: its square overflows,
+# and no axis of a figure can hold it.
+_LARGEST = 1e150
 # Characters of a damaged line that a message shows.
 _SHOWN = 60
 
 
 class DamagedRecord(ValueError):
     """What is wrong with a line; its text goes on from "is damaged:"."""
+
+
+def record_line(record):
+    """The line of a record: JSON and a line break."""
+    largest = _LARGEST if record["kind"] in KINDS else math.inf
+    return json.dumps(to_json(record, largest), allow_nan=False) + "\n"
 
 
 def parse_record(line):
@@ -102,7 +112,7 @@ def _are_numbers(values):
         if not texts <= NON_FINITE.keys():
             return False
         values = [value for value in values if type(value) is not str]
-    return types <= {int, float, str} and max(map(abs, values), default=0) <= LARGEST
+    return types <= {int, float, str} and max(map(abs, values), default=0) <= _LARGEST
 
 
 def _are_step_sizes(values):

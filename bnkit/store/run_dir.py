@@ -19,6 +19,7 @@ from bnkit.store.reading import (
     read_records,
     read_status,
 )
+from bnkit.store.records import record_line
 
 
 class RunDir:
@@ -98,7 +99,7 @@ class RunDir:
             if self._metrics is None:
                 check_no_link(path)
                 self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115
-            self._metrics.write(_line(record))
+            self._metrics.write(record_line(record))
             self._metrics.flush()
         except OSError as error:
             raise RunError(
@@ -130,7 +131,7 @@ class RunDir:
         """Drops all records but those for which `is_kept(record)` holds."""
         self._close_metrics()
         kept = [record for record in self.records() if is_kept(record)]
-        lines = "".join(_line(record) for record in kept)
+        lines = "".join(record_line(record) for record in kept)
         replace_file(self._files.records, lines.encode())
 
     def close(self):
@@ -149,10 +150,6 @@ class RunDir:
             # Of a full disk: what it still holds is the record that was not written.
             with contextlib.suppress(OSError):
                 metrics.close()
-
-
-def _line(record):
-    return json.dumps(to_json(record), allow_nan=False) + "\n"
 
 
 def _write(path, content):

@@ -11,7 +11,8 @@ def test_plain_values():
     values = {"a": np.array([1.0, np.inf, -np.inf]), "b": (np.int64(3), True, None, "text")}
     assert to_json(values) == {"a": [1.0, "inf", "-inf"], "b": [3, True, None, "text"]}
     assert to_json({1: math.nan}) == {"1": "nan"}
-    assert to_json([1e150, -1e150, 1.1e150, -1e300]) == [1e150, -1e150, "inf", "-inf"]
+    assert to_json({"a": [-1e300, np.array([9.0, 9.1])]}, 9) == {"a": ["-inf", [9.0, "inf"]]}
+    assert to_json([1e300]) == [1e300]
     with pytest.raises(TypeError, match="object"):
         to_json(object())
 

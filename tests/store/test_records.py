@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bnkit.kinds import KINDS
-from bnkit.store.records import DamagedRecord, parse_record
+from bnkit.store.records import DamagedRecord, parse_record, record_line
 
 LANDSCAPE = {
     "step": 25,
@@ -115,3 +115,15 @@ def test_lists_of_unequal_length_are_refused():
         parse_record(line({**LANDSCAPE, "unknown": [1, 2, 3]}))
     # Those of the record as a whole have their own.
     parse_record(line({**ACTIVATIONS, "edges": [0.0]}))
+
+
+def test_a_measured_number_that_no_figure_can_hold_is_infinite():
+    written = record_line({**LANDSCAPE, "loss": 1.1e150, "losses": [1e150, -1e300]})
+    assert written.endswith("}\n") and written.count("\n") == 1
+    assert parse_record(written.encode()) == {
+        **LANDSCAPE,
+        "loss": "inf",
+        "losses": [1e150, "-inf"],
+    }
+    # Of what others measure, nothing is known.
+    assert json.loads(record_line({"step": 0, "kind": "mine", "huge": 1e300}))["huge"] == 1e300
