@@ -57,9 +57,12 @@ DESCRIPTION = {
     ),
     "settings.norm": _TEXT,
     "settings.lr": Rule(_is_finite, "a finite number"),
-    "settings.seed": _STEPS,
+    "settings.seed": Rule(lambda value: is_count(value, -(2**63)), "a whole number"),
     "settings.steps": _STEPS,
     "settings.probes": _TEXTS,
+    "settings.step_sizes": Rule(
+        lambda value: isinstance(value, list) and all(map(_is_finite, value)), "a list of numbers"
+    ),
     "command": _TEXTS,
     "versions": Rule(_object_of(lambda value: isinstance(value, str)), "an object of texts"),
     "train_mean_over": one_of(("step", "epoch")),
