@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from bnkit.probes import replicas
+from bnkit.probes import replicas, second_derivatives
 from bnkit.probes.objective import Objective
 
 
@@ -147,7 +147,8 @@ def _second_order(objective):
         outer.watch(weights)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as inner:
             inner.watch(weights)
-            loss = objective.replica_loss(weights)
+            with second_derivatives.mended():
+                loss = objective.replica_loss(weights)
             scaled = objective.scaled(loss)
         recorded = gradient = _gradient(inner, scaled, weights, _seed(objective))
     if objective.replicas > 1:
@@ -162,7 +163,7 @@ def _second_order(objective):
         ]
         products = _gradient(outer, recorded, weights, pieces)
         if not tf.executing_eagerly():
-            _check_pooling(tf.compat.v1.get_default_graph())
+            second_derivatives.check(tf.compat.v1.get_default_graph())
         return replicas.added_up(objective.unscaled([flatten(products)]))[0]
 
     # One by one, because they may be of different types.
@@ -190,24 +191,6 @@ def _seed(objective):
     if objective.replicas == 1:
         return None
     return tf.raw_ops.PlaceholderWithDefault(input=tf.constant(1.0), shape=[])
-
-
-def _check_pooling(graph):
-    """Raises an error where TensorFlow's second derivative of max pooling would be wrong.
-
-    In a graph its kernel may write its output over its input before it has read that, if both have
-    the same shape (TensorFlow 2.21, CPU): that is, if the pooling leaves the height and width as
-    they are.
-    """
-    for operation in graph.get_operations():
-        if operation.type in ("MaxPoolGradGrad", "MaxPool3DGradGrad"):
-            before, after = (t.shape[1:] for t in (operation.inputs[2], operation.outputs[0]))
-            if before == after and before.is_fully_defined():
-                raise ValueError(
-                    "In a `tf.function` TensorFlow has no right second derivative of a max pooling "
-                    "that leaves the size as it is (strides 1, or images of one pixel). "
-                    f"Received: one of shape {tuple(before)}"
-                )
 
 
 class _Progress(NamedTuple):
