@@ -4,6 +4,7 @@ Afterwards their records and their final state are those of a run that nothing h
 for bit. The long version is `make test-long`.
 """
 
+import json
 import os
 import pathlib
 import random
@@ -92,6 +93,19 @@ def assert_same(folder, expected):
         np.testing.assert_array_equal(state[name], value, err_msg=name)
 
 
+def lost_by_a_kill(folder):
+    """The steps, and the seconds, between the newest checkpoint and the newest record."""
+    checkpoints = list(folder.glob("runs/main/*/checkpoints/ckpt-*.json"))
+    if not checkpoints:
+        return 0, 0.0
+    newest = max(checkpoints, key=lambda path: int(path.stem.split("-")[1]))
+    metrics = newest.parent.parent / "metrics.jsonl"
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()[:-1]]
+    made = max(steps, default=-1) + 1
+    seconds = metrics.stat().st_mtime - newest.stat().st_mtime
+    return max(made - int(newest.stem.split("-")[1]), 0), max(seconds, 0.0)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """`undisturbed(task)`: the outcome of a run that nothing has disturbed."""
@@ -128,8 +142,11 @@ def test_killed_at_a_named_moment(tmp_path, undisturbed, moment, count):
 @pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 def test_killed_at_random_moments_until_done(tmp_path, undisturbed, task):
-    """50 kills, each in a run of its own or one that was killed before."""
-    expected, generator, kills = undisturbed(task), random.Random(task), 0
+    """50 kills, each in a run of its own or one that was killed before.
+
+    Prints the most that was lost: between the newest checkpoint and the newest record.
+    """
+    expected, generator, kills, lost = undisturbed(task), random.Random(task), 0, []
     start_time = time.monotonic()
     finish(task, tmp_path / "timing")
     longest = time.monotonic() - start_time
@@ -145,10 +162,13 @@ def test_killed_at_random_moments_until_done(tmp_path, undisturbed, task):
                 process.kill()
                 process.communicate()
                 kills += 1
+                lost.append(lost_by_a_kill(folder))
                 continue
             assert process.returncode == 0, output
             break
         assert_same(folder, expected)
+    steps, seconds = max(steps for steps, _ in lost), max(seconds for _, seconds in lost)
+    print(f"{task}: {kills} kills, at most {steps} steps or {seconds:.1f} s lost")
 
 
 def test_terminated_it_saves_says_so_and_goes_on(tmp_path, undisturbed):
