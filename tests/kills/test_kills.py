@@ -96,10 +96,11 @@ def assert_same(folder, expected):
 def lost_by_a_kill(folder):
     """The steps, and the seconds, between the newest checkpoint and the newest record."""
     checkpoints = list(folder.glob("runs/main/*/checkpoints/ckpt-*.json"))
-    if not checkpoints:
+    recorded = list(folder.glob("runs/main/*/metrics.jsonl"))
+    if not checkpoints or not recorded:
         return 0, 0.0
     newest = max(checkpoints, key=lambda path: int(path.stem.split("-")[1]))
-    metrics = newest.parent.parent / "metrics.jsonl"
+    (metrics,) = recorded
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()[:-1]]
     made = max(steps, default=-1) + 1
     seconds = metrics.stat().st_mtime - newest.stat().st_mtime
