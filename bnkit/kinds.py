@@ -38,6 +38,7 @@ class Field:
         is_list: Whether each value is itself a list: a tuple in a data frame, and no curve.
         band: Of values per step size: the name of the band in TensorBoard that their extremes are
             the edges of. Its line is the field of that name, or else their median.
+        is_curve: Whether TensorBoard shows a single number over steps.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Field:
     column: str = ""
     is_list: bool = False
     band: str = ""
+    is_curve: bool = True
 
     def __post_init__(self):
         object.__setattr__(self, "column", self.column or self.name)
@@ -133,7 +135,10 @@ _ALL = (
         "eval",
         "Evaluation",
         TRAINING,
-        _fields("loss accuracy loss_batch_statistics loss_population_statistics"),
+        (
+            Field("samples", is_curve=False),
+            *_fields("loss accuracy loss_batch_statistics loss_population_statistics"),
+        ),
     ),
     Kind(
         "landscape",

@@ -112,13 +112,15 @@ def _scalars(record):
     """What a record is written as, name -> number; of an unknown kind, its single numbers."""
     kind = kinds.KINDS.get(record["kind"])
     key = kind.key if kind else ""
+    fields = kind.fields if kind else ()
+    left_out = {"step", key, *(field.name for field in fields if not field.is_curve)}
     group = f"{record['kind']}_{record[key]}" if key in record else record["kind"]
     scalars = {
         f"{group}/{name}": value
         for name, value in record.items()
-        if name not in ("step", key) and type(value) in (int, float)
+        if name not in left_out and type(value) in (int, float)
     }
-    for field in kind.fields if kind else ():
+    for field in fields:
         if field.name not in record:
             continue
         if field.band:

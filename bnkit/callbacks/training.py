@@ -1,5 +1,7 @@
 """What every run records: the values of each training step, and the test split now and then."""
 
+import numpy as np
+
 from bnkit.callbacks.base import Callback
 from bnkit.schedules import Every
 
@@ -25,10 +27,12 @@ class TrainingMetrics(Callback):
 
 
 class Evaluation(Callback):
-    """Records `{step, kind: "eval", loss, accuracy}` of a split, in inference mode.
+    """Records `{step, kind: "eval", samples, loss, accuracy}` of a split, in inference mode.
 
     For a model with moving statistics also `loss_batch_statistics` and
-    `loss_population_statistics`, see `Trainer.evaluate`.
+    `loss_population_statistics`, see `Trainer.evaluate`. While the training goes on, one batch
+    of samples stands for the split, always the same, spread evenly over it; the evaluation after
+    the last update is of the whole split. `samples` says of how many.
 
     Args:
         split: Has the arrays `x` and `y`.
@@ -44,13 +48,20 @@ class Evaluation(Callback):
         self._split = split
         self._batch_size = batch_size
         self._write = write
+        self._shown = spread_evenly(len(split.y), batch_size)
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._evaluate()
+        self._evaluate(self._split.x[self._shown], self._split.y[self._shown])
 
     def on_train_end(self, logs=None):
-        self._evaluate()
+        self._evaluate(self._split.x, self._split.y)
 
-    def _evaluate(self):
-        values = self.trainer.evaluate(self._split.x, self._split.y, self._batch_size)
-        self._write({"step": self.trainer.step, "kind": "eval", **values})
+    def _evaluate(self, x, y):
+        values = self.trainer.evaluate(x, y, self._batch_size)
+        self._write({"step": self.trainer.step, "kind": "eval", "samples": len(y), **values})
+
+
+def spread_evenly(length, count):
+    """`count` positions among `length`, or all of them: as well for a split sorted by class."""
+    count = min(length, count)
+    return np.arange(count) * length // count

@@ -2,6 +2,7 @@ import pytest
 import small
 
 from bnkit import callbacks
+from bnkit.callbacks.training import spread_evenly
 
 
 def test_every_step_is_recorded_once_with_all_its_values():
@@ -15,13 +16,24 @@ def test_every_step_is_recorded_once_with_all_its_values():
 
 
 def test_evaluation_at_its_steps_and_after_the_last_update():
+    """In between on every fifth sample, at the end on all."""
     records = []
-    trainer, test = small.trainer(), small.split(20, seed=9)
+    trainer, test = small.trainer(), small.split(40, seed=9)
     watcher = callbacks.Evaluation(test, every=4, batch_size=8, write=records.append)
+    first = trainer.evaluate(test.x[::5], test.y[::5], 8)
     trainer.fit(small.batches(), 10, [watcher])
     assert [record["step"] for record in records] == [0, 4, 8, 10]
+    assert [record["samples"] for record in records] == [8, 8, 8, 40]
     last = trainer.evaluate(test.x, test.y, 8)
-    assert records[-1] == {"step": 10, "kind": "eval", **last}
+    assert {name: records[0][name] for name in first} == first
+    assert records[-1] == {"step": 10, "kind": "eval", "samples": 40, **last}
+
+
+@pytest.mark.parametrize(
+    "length, count, expected", [(4, 2, [0, 2]), (7, 3, [0, 2, 4]), (3, 5, [0, 1, 2]), (0, 5, [])]
+)
+def test_samples_are_spread_evenly(length, count, expected):
+    assert spread_evenly(length, count).tolist() == expected
 
 
 STATISTICS = {"loss_batch_statistics", "loss_population_statistics"}
@@ -35,5 +47,5 @@ def test_models_with_moving_statistics_are_evaluated_with_others_too(norm, more)
     trainer.fit(small.batches(), 5, [watcher])
     assert [record["step"] for record in records] == [0, 4, 5]
     for record in records:
-        assert record.keys() == {"step", "kind", "loss", "accuracy"} | more
+        assert record.keys() == {"step", "kind", "samples", "loss", "accuracy"} | more
         assert all(type(record[name]) is float for name in more)

@@ -46,7 +46,7 @@ def draw(title, train, evaluation, quantity, when, footer=()):
     title = f"{title} on training batches"
     if "test" in set(table["split"]):
         title = f"{title} and on the test split"
-        footer.append("Test: whole test split.")
+        footer.append(tested(evaluation))
     ordered = table.assign(split=pd.Categorical(table["split"], SPLITS, ordered=True))
     places = panels.places(ordered, lambda condition, split: f"{split}, {condition}", ["split"])
     return panels.draw(
@@ -57,6 +57,19 @@ def draw(title, train, evaluation, quantity, when, footer=()):
         lines.CURVES._replace(handles=lambda table: _handles(table, units)),
         records=arms.with_condition(train).assign(split="training"),
     )
+
+
+def tested(evaluation):
+    """On how many samples of the test split, as a sentence.
+
+    Runs of `model.fit` do not say; they are tested on whatever they were given, all of it.
+    """
+    counts = sorted({int(count) for count in evaluation.get("samples", ()) if count == count})
+    if not counts:
+        return "Test: whole test split."
+    if len(counts) == 1:
+        return f"Test: {counts[0]} samples of the test split."
+    return f"Test: {counts[0]} samples spread over the test split, in the end all of it."
 
 
 def _handles(table, units):

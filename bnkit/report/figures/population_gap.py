@@ -1,6 +1,6 @@
 """Test loss with batch statistics less that with population statistics (Wu and Johnson 2021)."""
 
-from bnkit.report.drawing import grids, tables
+from bnkit.report.drawing import grids, splits, tables
 from bnkit.report.figures.entry import Entry
 
 PARTS = ["loss_batch_statistics", "loss_population_statistics"]
@@ -19,8 +19,8 @@ FIGURE = PopulationGap(
     "Test loss: batch less population statistics",
     [GAP],
     lambda evaluation: [
-        "On the test split;",
-        "above 0 (dashed): lower with population statistics.",
+        splits.tested(evaluation),
+        "Above 0 (dashed): lower with population statistics.",
     ],
 )
 

@@ -37,3 +37,15 @@ def test_means_over_epochs_are_told_from_steps():
     assert legend(figure) == ["BN", "every epoch"]
     both = pd.concat([_frame([0], mean_over="step"), _frame([9], run="s", mean_over="epoch")])
     assert {"every step", "every epoch"} < set(legend(splits.draw("", both, _frame([]), LOSS, "")))
+
+
+def test_on_how_many_samples_it_was_tested_is_said():
+    said = {
+        (float("nan"), float("nan")): "Test: whole test split.",
+        (500, 500): "Test: 500 samples of the test split.",
+        (500, 2000): "Test: 500 samples spread over the test split, in the end all of it.",
+    }
+    for samples, sentence in said.items():
+        evaluation = _frame([0, 1], samples=samples)
+        figure = splits.draw("Loss", _frame([0, 1]), evaluation, LOSS, "before the update")
+        assert sentence in " ".join(words(figure).split())
