@@ -41,7 +41,7 @@ def test_means_over_epochs_are_told_from_steps():
 
 def test_on_how_many_samples_it_was_tested_is_said():
     said = {
-        (float("nan"), float("nan")): "Test: whole test split.",
+        (None, float("nan")): "Test: whole test split.",
         (500, 500): "Test: 500 samples of the test split.",
         (500, 2000): "Test: 500 samples spread over the test split, in the end all of it.",
     }
