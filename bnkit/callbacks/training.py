@@ -30,25 +30,26 @@ class Evaluation(Callback):
     """Records `{step, kind: "eval", samples, loss, accuracy}` of a split, in inference mode.
 
     For a model with moving statistics also `loss_batch_statistics` and
-    `loss_population_statistics`, see `Trainer.evaluate`. While the training goes on, one batch
-    of samples stands for the split, always the same, spread evenly over it; the evaluation after
-    the last update is of the whole split. `samples` says of how many.
+    `loss_population_statistics`, see `Trainer.evaluate`. While the training goes on, some samples
+    stand for the split, always the same, spread evenly over it; the evaluation after the last
+    update is of the whole split. `samples` says of how many.
 
     Args:
         split: Has the arrays `x` and `y`.
         every: Steps between two evaluations, from step 0; one more follows the last update.
+        samples: How many samples stand for the split.
         batch_size: Samples evaluated at a time.
         write: Called with each record.
     """
 
     part = "evaluate"
 
-    def __init__(self, split, *, every, batch_size, write):
+    def __init__(self, split, *, every, samples, batch_size, write):
         super().__init__(Every(every))
         self._split = split
         self._batch_size = batch_size
         self._write = write
-        self._shown = spread_evenly(len(split.y), batch_size)
+        self._shown = spread_evenly(len(split.y), samples)
 
     def on_train_batch_begin(self, batch, logs=None):
         self._evaluate(self._split.x[self._shown], self._split.y[self._shown])

@@ -4,7 +4,7 @@ import logging
 
 from bnkit import callbacks
 
-_EVALUATION_BATCH = 500
+_EVALUATED = {"samples": 500, "batch_size": 250}
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +43,7 @@ def watchers(settings, model, dataset, directory, earlier, progress, stack):
         probe.restore([record for record in earlier if record["kind"] in probe.kinds])
         found.append(probe)
     found.append(
-        callbacks.Evaluation(
-            dataset.test, every=settings.eval_every, batch_size=_EVALUATION_BATCH, write=write
-        )
+        callbacks.Evaluation(dataset.test, every=settings.eval_every, write=write, **_EVALUATED)
     )
     found += [callbacks.TrainingMetrics(write), board]
     if progress:

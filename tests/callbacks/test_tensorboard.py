@@ -67,7 +67,9 @@ def test_records_bands_and_speed_are_there(tmp_path):
     landscape = callbacks.Landscape([0.1, 0.2], every=5, write=board.write)
     shift = callbacks.InternalCovariateShift(every=5, write=board.write)
     metrics = callbacks.TrainingMetrics(board.write)
-    evaluation = callbacks.Evaluation(small.split(), every=5, batch_size=64, write=board.write)
+    evaluation = callbacks.Evaluation(
+        small.split(), every=5, samples=64, batch_size=64, write=board.write
+    )
     trainer.fit(small.batches(), 7, [landscape, shift, evaluation, metrics, board])
     board.close()
     found = scalars(tmp_path)

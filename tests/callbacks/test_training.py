@@ -19,12 +19,12 @@ def test_evaluation_at_its_steps_and_after_the_last_update():
     """In between on every fifth sample, at the end on all."""
     records = []
     trainer, test = small.trainer(), small.split(40, seed=9)
-    watcher = callbacks.Evaluation(test, every=4, batch_size=8, write=records.append)
-    first = trainer.evaluate(test.x[::5], test.y[::5], 8)
+    watcher = callbacks.Evaluation(test, every=4, samples=8, batch_size=5, write=records.append)
+    first = trainer.evaluate(test.x[::5], test.y[::5], 5)
     trainer.fit(small.batches(), 10, [watcher])
     assert [record["step"] for record in records] == [0, 4, 8, 10]
     assert [record["samples"] for record in records] == [8, 8, 8, 40]
-    last = trainer.evaluate(test.x, test.y, 8)
+    last = trainer.evaluate(test.x, test.y, 5)
     assert {name: records[0][name] for name in first} == first
     assert records[-1] == {"step": 10, "kind": "eval", "samples": 40, **last}
 
@@ -43,7 +43,7 @@ STATISTICS = {"loss_batch_statistics", "loss_population_statistics"}
 def test_models_with_moving_statistics_are_evaluated_with_others_too(norm, more):
     records = []
     trainer, test = small.trainer(norm), small.split(20, seed=9)
-    watcher = callbacks.Evaluation(test, every=4, batch_size=10, write=records.append)
+    watcher = callbacks.Evaluation(test, every=4, samples=20, batch_size=10, write=records.append)
     trainer.fit(small.batches(), 5, [watcher])
     assert [record["step"] for record in records] == [0, 4, 5]
     for record in records:
