@@ -134,11 +134,11 @@ def _check_code_and_data(values, grid):
     """Loads the user's own layers and looks for the data, before anything is made on disk.
 
     Raises:
-        ValueError: If there is no such layer, or no such data set.
+        ValueError: If there is no such layer, data set or split.
     """
     paths = {settings.norm for settings in grid if ":" in settings.norm}
-    names = {
-        settings.dataset
+    sets = {
+        (settings.dataset, settings.train_split, settings.test_split)
         for settings in grid
         if families.get(settings.model).data is families.Data.IMAGES
     }
@@ -148,10 +148,15 @@ def _check_code_and_data(values, grid):
             import keras  # noqa: F401
         for path in sorted(paths):
             layers.check(path)
-    if names:
+    if sets:
         from bnkit import data
-    for name in sorted(names):
-        data.check(name, data_dir=values.data_dir or None)
+    for name, train_split, test_split in sorted(sets, key=str):
+        data.check(
+            name,
+            data_dir=values.data_dir or None,
+            train_split=train_split,
+            test_split=test_split,
+        )
 
 
 def _run(values, settings, command):

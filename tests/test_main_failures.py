@@ -4,6 +4,7 @@ import pytest
 from study_runs import end
 
 from bnkit import callbacks, command_line, layers, main, report
+from bnkit.data import DataError, builders
 
 LINEAR = "--model=dln --depth=2 --samples=20 --steps=4 --probes= --norm=none"
 
@@ -29,6 +30,7 @@ def settings_of(arguments):
         ("--dataset=cifra10", "There is no data set 'cifra10'. Did you mean cifar10"),
         ("--dataset=../x", "TFDS cannot set up the data set '../x'"),
         ("--dataset=imdb_reviews", "The data set 'imdb_reviews/plain_text/1.0.0'"),
+        ("--test_split=test", "--train_split and --test_split are for TFDS sets"),
     ],
 )
 def test_code_and_data_that_are_not_there_are_told_before_anything_is_made(
@@ -37,6 +39,22 @@ def test_code_and_data_that_are_not_there_are_told_before_anything_is_made(
     assert command(f"{arguments} {more} --data_dir={workplace / 'data'}") == 2
     shown = capsys.readouterr().err
     assert shown.startswith(f"bnkit: {message}") and shown.count("\n") == 1
+    assert not list(workplace.iterdir())
+
+
+@pytest.mark.parametrize("more", ["", "--seed=0,1", "--dry_run"])
+def test_a_wrong_split_is_told_before_anything_is_made(more, workplace, capsys, monkeypatch):
+    """As is a set that is not there and cannot be downloaded."""
+    monkeypatch.setattr(builders, "_online", lambda urls: False)
+    assert command(f"--dataset=mnist {more} --data_dir={workplace / 'data'}") == 2
+    assert "could not be downloaded" in capsys.readouterr().err
+
+    def prepared(name, data_dir, progress):
+        raise DataError(f"{name} has no such split")
+
+    monkeypatch.setattr(builders, "prepared", prepared)
+    assert command(f"--dataset=mnist --train_split=nothing {more}") == 2
+    assert capsys.readouterr().err == "bnkit: mnist has no such split\n"
     assert not list(workplace.iterdir())
 
 

@@ -1,12 +1,11 @@
 """Data sets: the embedded glyphs, or any TFDS image classification set, memory-mapped."""
 
-from bnkit.data import builders
 from bnkit.data.batches import Batches
 from bnkit.data.dataset import DataError, Dataset, Split
 from bnkit.data.gaussian import load_gaussian
 from bnkit.data.glyphs import load_glyphs
 from bnkit.data.handed import as_batch
-from bnkit.data.images import load_images
+from bnkit.data.images import load_images, locate
 
 __all__ = ["Batches", "DataError", "Dataset", "Split", "as_batch", "check", "load", "load_gaussian"]
 
@@ -32,34 +31,35 @@ def load(name, *, data_dir=None, train_split=None, test_split=None, progress=Tru
             a split expression is invalid, training and test examples overlap, or no split is
             suitable.
     """
+    chosen = {"train_split": train_split, "test_split": test_split}
     if name != "glyphs":
-        return load_images(
-            name,
-            data_dir=data_dir,
-            train_split=train_split,
-            test_split=test_split,
-            progress=progress,
-        )
-    flags = {"--train_split": train_split, "--test_split": test_split}
-    chosen = [f"{flag}={value}" for flag, value in flags.items() if value]
-    if chosen:
-        raise DataError(
-            "--train_split and --test_split are for TFDS sets; the glyphs have their own splits. "
-            f"Received: {' '.join(chosen)}"
-        )
+        return load_images(name, data_dir=data_dir, progress=progress, **chosen)
+    _check_no_splits(**chosen)
     return load_glyphs(progress=progress)
 
 
-def check(name, *, data_dir=None):
-    """Checks that there is a data set of this name, and that it is one of labelled images.
+def check(name, *, data_dir=None, train_split=None, test_split=None, progress=True):
+    """Checks that `load` will find a data set and its splits; downloads it if need be.
 
-    Nothing is downloaded or written: a known set may still turn out to be out of reach.
+    Nothing is decoded, and nothing is said of the splits that are taken.
 
     Args:
-        name, data_dir: As for `load`.
+        others: As for `load`.
 
     Raises:
-        DataError: If the set is unknown, or not labelled images.
+        DataError: As for `load`, but for images and labels that turn out to be damaged.
     """
-    if name != "glyphs":
-        builders.features(builders.find(name, data_dir))
+    chosen = {"train_split": train_split, "test_split": test_split}
+    if name == "glyphs":
+        _check_no_splits(**chosen)
+    else:
+        locate(name, data_dir=data_dir, progress=progress, is_told=False, **chosen)
+
+
+def _check_no_splits(**chosen):
+    flags = [f"--{name}={value}" for name, value in chosen.items() if value]
+    if flags:
+        raise DataError(
+            "--train_split and --test_split are for TFDS sets; the glyphs have their own splits. "
+            f"Received: {' '.join(flags)}"
+        )

@@ -33,14 +33,18 @@ def load_images(
     """
     if image_size < 1:
         raise DataError(f"image_size must be at least 1 pixel. Received: image_size={image_size}")
-    builder = builders.prepared(name, data_dir, progress)
-    image_key, label_key = builders.features(builder)
+    builder, (image_key, label_key), selected = locate(
+        name,
+        data_dir=data_dir,
+        train_split=train_split,
+        test_split=test_split,
+        progress=progress,
+    )
     shape = tuple(builder.info.features[image_key].shape)
     resized = None in shape[:2]
     if resized:
         shape = (image_size, image_size, shape[2])
     classes = builder.info.features[label_key].num_classes
-    selected = splits.select(builder, image_key, label_key, train_split, test_split)
 
     def build(directory):
         total = sum(selection.size for selection in selected.values())
@@ -61,6 +65,24 @@ def load_images(
         return classes
 
     return cached(_key(name, builder, selected, shape), build)
+
+
+def locate(name, *, data_dir, train_split, test_split, progress, is_told=True):
+    """Finds a set, after a download if need be, and its training and test examples.
+
+    Args:
+        is_told: Whether a log message says which split is taken for testing.
+        others: As for `load_images`.
+
+    Returns:
+        The TFDS builder, the names of image and label, and `{"train": Selection, "test": ...}`.
+
+    Raises:
+        DataError: As for `load_images`.
+    """
+    builder = builders.prepared(name, data_dir, progress)
+    keys = builders.features(builder)
+    return builder, keys, splits.select(builder, *keys, train_split, test_split, is_told=is_told)
 
 
 def _key(name, builder, selected, shape):

@@ -50,7 +50,7 @@ class Selection:
     ranges: tuple
 
 
-def select(builder, image_key, label_key, train_split=None, test_split=None):
+def select(builder, image_key, label_key, train_split=None, test_split=None, is_told=True):
     """Finds the training and the test examples of a prepared set.
 
     Args:
@@ -58,7 +58,8 @@ def select(builder, image_key, label_key, train_split=None, test_split=None):
         image_key, label_key: The names of the image and of the label in an example.
         train_split, test_split: TFDS split expressions. By default `train`, and the first of
             `test`, `validation`, `val` and `valid` that exists and has labels (-1 stands for an
-            unknown label). A log message says so where it is not `test`.
+            unknown label).
+        is_told: Whether a log message says so where it is not `test`.
 
     Returns:
         `{"train": Selection, "test": Selection}`.
@@ -69,7 +70,9 @@ def select(builder, image_key, label_key, train_split=None, test_split=None):
     """
     train = _selection(builder, "--train_split", train_split or _default_train(builder))
     test = _selection(
-        builder, "--test_split", test_split or _default_test(builder, image_key, label_key)
+        builder,
+        "--test_split",
+        test_split or _default_test(builder, image_key, label_key, is_told),
     )
     pairs = itertools.product(train.ranges, test.ranges)
     overlaps = [overlap for one, other in pairs if (overlap := one.shared(other))]
@@ -116,13 +119,14 @@ def _default_train(builder):
     return "train"
 
 
-def _default_test(builder, image_key, label_key):
+def _default_test(builder, image_key, label_key, is_told):
     unlabelled = []
     for split in _HELD_BACK:
         if split not in _filled(builder):
             continue
         if _has_labels(builder, split, image_key, label_key):
-            _say_what_is_taken(builder, split, unlabelled)
+            if is_told:
+                _say_what_is_taken(builder, split, unlabelled)
             return split
         unlabelled.append(split)
     raise _unsuitable(
