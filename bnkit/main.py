@@ -14,7 +14,7 @@ import traceback
 
 from bnkit import backend, families, layers, memory, study
 from bnkit.command_line import FlagError, help_text, parse
-from bnkit.messages import one_line
+from bnkit.messages import one_line, say
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
@@ -31,7 +31,7 @@ def main(argv=None):
     except FlagError as error:
         return _fail(error)
     if values.help:
-        print(help_text())
+        say(help_text())
         return 0
     try:
         backend.require_tensorflow()
@@ -71,11 +71,11 @@ def _list(values, grid):
         )
     except (ValueError, OSError) as error:
         return _fail(error)
-    print(tables.text(tables.plan_table(grid, states, estimates)))
+    say(tables.text(tables.plan_table(grid, states, estimates)))
     for text in damaged:
         _fail(text)
     known = [seconds for seconds in estimates.values() if seconds is not None]
-    print(
+    say(
         f"{len(estimates)} of {len(grid)} runs to make, {values.jobs} at a time: "
         f"about {tables.duration(timing.in_all(known, values.jobs))}"
     )
@@ -107,22 +107,22 @@ def _run_study(values, grid, command):
         heads = tables.read_headlines(outcomes, study_dir)
     except (ValueError, OSError) as error:
         return _fail(error)
-    print(tables.text(tables.outcome_table(outcomes, heads)))
+    say(tables.text(tables.outcome_table(outcomes, heads)))
     states = {outcome.state for outcome in outcomes}
     if states & {"interrupted", "to do"}:
         return _fail("interrupted; the same command goes on from there", code=INTERRUPTED)
     if not heads:
         return _fail("every run failed before it measured anything: no report", code=1)
     for line in warnings([head for head in heads.values() if head["never_trained"]]):
-        print(f"bnkit: {line}", file=sys.stderr)
+        say(f"bnkit: {line}", file=sys.stderr)
     try:
         page = write_report(study_dir, report)
         show_report(page, study_dir)
-        print(*verdicts(read_claims(report)), sep="\n")
+        say(*verdicts(read_claims(report)))
     except (ReportError, OSError) as error:
         return _fail(error, code=1)
-    print(f"report: {page}")
-    print(f"TensorBoard: tensorboard --logdir {study_dir}")
+    say(f"report: {page}")
+    say(f"TensorBoard: tensorboard --logdir {study_dir}")
     return 1 if "failed" in states else 0
 
 
@@ -212,10 +212,10 @@ def _report_run(values, directory, report):
     except (ValueError, OSError) as error:
         return _fail(error, code=1)
     for line in warnings([result]):
-        print(f"bnkit: {line}", file=sys.stderr)
-    print(sentence(result))
-    print(f"report: {page}")
-    print(f"TensorBoard: tensorboard --logdir {values.runs_dir}")
+        say(f"bnkit: {line}", file=sys.stderr)
+    say(sentence(result))
+    say(f"report: {page}")
+    say(f"TensorBoard: tensorboard --logdir {values.runs_dir}")
     return 0
 
 
@@ -281,7 +281,7 @@ def _hear_signals():
 
 
 def _fail(message, code=2):
-    print("bnkit:", one_line(message), file=sys.stderr)
+    say(f"bnkit: {one_line(message)}", file=sys.stderr)
     return code
 
 

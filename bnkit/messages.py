@@ -1,5 +1,8 @@
 """Messages for the terminal: one line, of a length that can be read, whatever is in it."""
 
+import os
+import sys
+
 # Characters of a whole message.
 LONGEST = 1000
 
@@ -14,3 +17,20 @@ def one_line(text, longest=LONGEST):
         half = (longest - 3) // 2
         line = f"{line[:half]} … {line[-half:]}"
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+
+
+def say(*lines, file=None):
+    """Prints lines. Nobody may be reading them any more, as with `| head`: then they are lost.
+
+    Args:
+        lines: One text each.
+        file: Standard output if not given.
+    """
+    file = file or sys.stdout
+    try:
+        print(*lines, sep="\n", file=file, flush=True)
+    except BrokenPipeError:
+        # What comes after it, the interpreter's own last flush included, goes nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)

@@ -1,4 +1,8 @@
-from bnkit.messages import LONGEST, one_line
+import os
+
+import pytest
+
+from bnkit.messages import LONGEST, one_line, say
 
 
 def test_a_message_is_one_line():
@@ -18,3 +22,17 @@ def test_a_long_message_keeps_both_its_ends():
     assert len(shown) <= LONGEST and shown.startswith("start x") and shown.endswith("x end")
     assert " … " in shown
     assert one_line("x" * 50, 50) == "x" * 50 and len(one_line("x" * 51, 50)) <= 50
+
+
+def test_lines_are_said_one_by_one(capsys):
+    say("one", "two")
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_what_nobody_reads_is_lost_without_an_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as file:
+        say("one", file=file)
+        say("two", file=file)
