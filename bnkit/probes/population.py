@@ -8,7 +8,7 @@ from bnkit.probes import replicas
 from bnkit.probes.objective import call_at, read_variables
 
 
-def population_state(model, batches, *, weights=None, state=None):
+def population_state(model, batches, *, weights=None, state=None, known=None):
     """The model's state with its moving statistics measured anew, at the current weights.
 
     Each moving statistic is replaced by the average of the batches' own statistics: moving averages
@@ -26,6 +26,7 @@ def population_state(model, batches, *, weights=None, state=None):
         batches: The inputs x of training batches: an iterable, or a tensor
             `[batches, samples, ...]`, which a graph goes through in a loop.
         model, weights, state: See `bnkit.probes`.
+        known: What `momenta` gives for the model, where that is known already.
 
     Returns:
         List of tensors aligned with `model.non_trainable_variables`. Inside `strategy.run`,
@@ -42,7 +43,7 @@ def population_state(model, batches, *, weights=None, state=None):
     """
     weights, state = read_variables(model, weights, state)
     first, batches = _peek(batches)
-    found = momenta(model, first, weights=weights, state=state)
+    found = momenta(model, first, weights=weights, state=state) if known is None else known
     if not found:
         return state
     start = list(state)

@@ -27,14 +27,14 @@ class Evaluator:
         self._loss_fn = loss_fn
         self._prepare = prepare
         self._metrics = metrics
-        self._has_moving_statistics = None  # not known before there are training batches
+        self._momenta = None  # not known before there are training batches
         self._inference = tf.function(self._batch_values, autograph=False, reduce_retracing=True)
         self._compare_statistics = tf.function(
             self._statistics_losses, autograph=False, reduce_retracing=True
         )
         self._population_state = tf.function(
             lambda x: population_state(
-                self._model, tf.stack(list(map(self._prepare, tf.unstack(x))))
+                self._model, tf.stack(list(map(self._prepare, tf.unstack(x)))), known=self._momenta
             ),
             autograph=False,
         )
@@ -70,12 +70,11 @@ class Evaluator:
         return values
 
     def _model_has_moving_statistics(self, training_batches):
-        if self._has_moving_statistics is None:
+        if self._momenta is None:
             x = training_batches.stack(0, 1)[0][0]
             # Two samples are enough to find out.
-            found = momenta(self._model, self._prepare(x[:2])).values()
-            self._has_moving_statistics = not all(np.isnan(m) for m in found)
-        return self._has_moving_statistics
+            self._momenta = momenta(self._model, self._prepare(x[:2]))
+        return not all(np.isnan(m) for m in self._momenta.values())
 
     def _batch_values(self, x, y, parts):
         """What a batch adds to the loss and metrics of a split that is `parts` times as large."""

@@ -270,3 +270,15 @@ def test_batches_and_values_that_do_not_fit(batches, options, message):
 def test_an_unbuilt_model_is_an_error():
     with pytest.raises(ValueError, match="has no weights yet"):
         population_state(keras.Sequential([BatchNorm()]), inputs())
+
+
+def test_momenta_that_are_known_are_not_measured_again():
+    """Those of another layer give what they would: the average of `batch * 0.1 / (1 - m)`."""
+    model, x = network(NORMS["bn"], momentum=0.9), inputs()
+    known = momenta(model, x[0][:2])
+    expected = population_state(model, x)
+    for got, want in zip(population_state(model, x, known=known), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+    others = {position: tf.constant(0.5) for position in known}
+    for got, want in zip(population_state(model, x, known=others), expected, strict=True):
+        np.testing.assert_allclose(got, 0.2 * np.array(want), rtol=1e-4)
