@@ -12,11 +12,13 @@ import sys
 import tempfile
 import traceback
 
-from bnkit import backend, families, layers, memory, study
+from bnkit import backend, families, layers, memory, study, waiting
 from bnkit.command_line import FlagError, help_text, parse
 from bnkit.messages import one_line, say
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
+
+_log = logging.getLogger("bnkit")
 
 
 def main(argv=None):
@@ -77,7 +79,7 @@ def _list(values, grid):
     known = [seconds for seconds in estimates.values() if seconds is not None]
     say(
         f"{len(estimates)} of {len(grid)} runs to make, {values.jobs} at a time: "
-        f"about {tables.duration(timing.in_all(known, values.jobs))}"
+        f"about {waiting.duration(timing.in_all(known, values.jobs))}"
     )
     return 0 if len(known) == len(estimates) and not damaged else 1
 
@@ -116,7 +118,7 @@ def _run_study(values, grid, command):
     for line in warnings([head for head in heads.values() if head["never_trained"]]):
         say(f"bnkit: {line}", file=sys.stderr)
     try:
-        page = write_report(study_dir, report)
+        page = write_report(study_dir, report, progress=True)
         show_report(page, study_dir)
         say(*verdicts(read_claims(report)))
     except (ReportError, OSError) as error:
@@ -171,6 +173,10 @@ def _run(values, settings, command):
         report.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError, RunError) as error:
         return _fail(error)
+    _log.info(
+        "%d steps of %s with norm %s at lr %g on %s, into %s",
+        *(settings.steps, settings.model, settings.norm, settings.lr, settings.dataset, directory),
+    )
     with _without_start_up_messages():
         import tensorflow as tf
 
@@ -207,7 +213,7 @@ def _report_run(values, directory, report):
                 "same command goes on from there",
                 code=INTERRUPTED,
             )
-        page = write_report(directory, report)
+        page = write_report(directory, report, progress=True)
         show_report(page, directory, result["steps"])
     except (ValueError, OSError) as error:
         return _fail(error, code=1)

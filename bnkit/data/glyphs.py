@@ -13,8 +13,8 @@ import matplotlib
 import numpy as np
 import PIL
 from PIL import Image, ImageDraw, ImageFont
-from tqdm import tqdm
 
+from bnkit import waiting
 from bnkit.data.cache import cached, empty_split
 from bnkit.data.dataset import DataError
 
@@ -57,10 +57,8 @@ def load_glyphs(*, train_size=20_000, test_size=2_000, seed=0, progress=True):
         raise DataError(f"seed must not be negative. Received: seed={seed}")
 
     def build(directory):
-        total = train_size + test_size
-        with tqdm(
-            total=total, desc="rendering glyphs", unit="img", disable=None if progress else True
-        ) as bar:
+        total, rendered = train_size + test_size, 0
+        with waiting.shown(total, "rendering glyphs", "image", is_shown=progress) as shown:
             for stream, (name, size) in enumerate((("train", train_size), ("test", test_size))):
                 split = empty_split(directory, name, size, IMAGE_SHAPE)
                 split.y[:] = np.arange(size) % CLASSES
@@ -68,7 +66,8 @@ def load_glyphs(*, train_size=20_000, test_size=2_000, seed=0, progress=True):
                     labels = split.y[start : start + _CHUNK]
                     generator = np.random.default_rng([seed, stream, chunk])
                     split.x[start : start + _CHUNK], _ = render(labels, generator)
-                    bar.update(len(labels))
+                    rendered += len(labels)
+                    shown.at(rendered)
         return CLASSES
 
     key = {

@@ -1,8 +1,8 @@
 """Any image classification set of TensorFlow Datasets (TFDS), decoded once into the cache."""
 
 import numpy as np
-from tqdm import tqdm
 
+from bnkit import waiting
 from bnkit.data import builders, splits
 from bnkit.data.cache import cached, empty_split
 from bnkit.data.dataset import DataError
@@ -47,10 +47,8 @@ def load_images(
     classes = builder.info.features[label_key].num_classes
 
     def build(directory):
-        total = sum(selection.size for selection in selected.values())
-        with tqdm(
-            total=total, desc=f"decoding {name}", unit="img", disable=None if progress else True
-        ) as bar:
+        total, decoded = sum(selection.size for selection in selected.values()), 0
+        with waiting.shown(total, f"decoding {name}", "image", is_shown=progress) as shown:
             # The test split first: it is smaller, and more likely to lack labels.
             for role in ("test", "train"):
                 examples = _decoded(builder, selected[role], image_key, label_key, shape, resized)
@@ -60,7 +58,8 @@ def load_images(
                     arrays.x[filled : filled + len(y)] = x
                     arrays.y[filled : filled + len(y)] = y
                     filled += len(y)
-                    bar.update(len(y))
+                    decoded += len(y)
+                    shown.at(decoded)
                 _check_size(builder, selected[role], filled)
         return classes
 

@@ -33,6 +33,14 @@ def describe(settings, study_dir, command, dataset, trainer):
     )
 
 
+def device_text(trainer):
+    """The devices and the size of the network, in words."""
+    devices = [_device_name(d) for d in trainer.strategy.extended.worker_devices]
+    named = f"{len(devices)} x {devices[0]}" if len(devices) > 1 else devices[0]
+    cores = f" with {os.cpu_count()} cores" if devices == ["CPU"] else ""
+    return f"{named}{cores}, {trainer.model.count_params():,} parameters"
+
+
 def _device_name(device):
     """The model of a GPU, or the kind of any other device."""
     spec = tf.DeviceSpec.from_string(device)

@@ -7,7 +7,7 @@ import pathlib
 
 from bnkit import callbacks, data
 from bnkit.experiment import assembly, failure, interrupt
-from bnkit.experiment.description import describe
+from bnkit.experiment.description import describe, device_text
 from bnkit.experiment.watchers import watchers
 from bnkit.store import RunDir, RunError, RunFailed, is_measured
 from bnkit.training import Clock, Diverged
@@ -67,6 +67,7 @@ def run(
             batches = data.Batches(dataset.train, settings.batch_size, seed=settings.seed)
         with clock("compile"):
             trainer = assembly.make_trainer(settings, dataset, batches, clock)
+        _log.info("%s trains on %s", settings.run_id, device_text(trainer))
         save_status = functools.partial(_save_status, directory, trainer)
         checkpoint = _checkpoint(directory, trainer, save_status, checkpoint_seconds)
         if not (resume and _goes_on(directory, dataset, trainer, checkpoint, earlier)):

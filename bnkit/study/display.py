@@ -1,9 +1,9 @@
-"""One progress bar for a whole study."""
+"""How far a whole study has come."""
 
 import contextlib
-import logging
 import time
 
+from bnkit import waiting
 from bnkit.store import StepCounter
 
 # Seconds between two readings of the runs' records.
@@ -33,7 +33,7 @@ class Display:
 
     def show(self, running):
         """Brings the bar up to date; `running`: settings of the runs that are being made."""
-        if self._bar.disable or time.monotonic() < self._next:
+        if not self._progress or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _PAUSE
         states = [outcome.state for outcome in self._outcomes.values()]
@@ -45,9 +45,8 @@ class Display:
         }
         always = ("done", "running")
         shown = [f"{n} {name}" for name, n in counts.items() if n or name in always]
-        self._bar.set_postfix_str(f"{', '.join(shown)} of {len(self._grid)} runs", refresh=False)
-        self._bar.n, self._bar.total = self._steps()
-        self._bar.refresh()
+        made, to_make = self._steps()
+        self._shown.at(made, f"{', '.join(shown)} of {len(self._grid)} runs", total=to_make)
 
     def _steps(self):
         """Steps made so far, and in the end: a run that has ended makes no more."""
@@ -56,28 +55,14 @@ class Display:
         return sum(made.values()), sum(to_make)
 
     def __enter__(self):
-        from tqdm import tqdm
-        from tqdm.contrib.logging import logging_redirect_tqdm
-
         made, to_make = self._steps()
-        with contextlib.ExitStack() as stack:
-            self._bar = tqdm(
-                total=to_make,
-                initial=made,
-                desc=self._name,
-                unit="step",
-                smoothing=0,
-                # None: no bar unless standard error is a terminal.
-                disable=None if self._progress else True,
-            )
-            stack.callback(self._bar.close)
-            if not self._bar.disable:
-                # Prints log lines above the bar instead of into it.
-                stack.enter_context(logging_redirect_tqdm([logging.getLogger("bnkit")]))
-            self._stack = stack.pop_all()
+        self._stack = contextlib.ExitStack()
+        self._shown = self._stack.enter_context(
+            waiting.shown(to_make, self._name, "step", initial=made, is_shown=self._progress)
+        )
         return self
 
     def __exit__(self, *exception):
         self._next = 0.0
         self.show([])
-        self._stack.close()
+        self._stack.__exit__(*exception)

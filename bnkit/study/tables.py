@@ -2,10 +2,10 @@
 
 import contextlib
 import dataclasses
-import datetime
 
 import pandas as pd
 
+from bnkit import waiting
 from bnkit.report.page.headlines import headlines
 from bnkit.report.runs import ReportError, read_runs
 from bnkit.store import is_run
@@ -61,11 +61,6 @@ def plan_table(grid, states, estimates):
     return table
 
 
-def duration(seconds):
-    """Seconds in the form 1:02:03."""
-    return str(datetime.timedelta(seconds=round(seconds)))
-
-
 def text(table):
     """A table as text, for the terminal."""
     return table.to_string(index=False, na_rep="-", float_format="{:.4g}".format)
@@ -79,4 +74,4 @@ def _identity(grid):
 
 
 def _shown(estimate):
-    return "cannot run" if estimate is None else duration(estimate)
+    return "cannot run" if estimate is None else waiting.duration(estimate)

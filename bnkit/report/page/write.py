@@ -4,7 +4,7 @@ import json
 import logging
 import pathlib
 
-from bnkit import kinds
+from bnkit import kinds, waiting
 from bnkit.messages import one_line
 from bnkit.report import claims, frames
 from bnkit.report.figures import FIGURES
@@ -18,7 +18,7 @@ PAGE = "index.html"
 _log = logging.getLogger(__name__)
 
 
-def write_report(path, directory):
+def write_report(path, directory, progress=False):
     """Draws everything about the runs at `path` into `directory`.
 
     Args:
@@ -27,6 +27,7 @@ def write_report(path, directory):
             request, `claims.json` (the verdicts: a list of `claims.Claim.to_dict()`), and
             `figures/NAME.png` (200 dpi), `.pdf` and `.csv` (what is drawn). Each file is replaced
             in one step, so that a reader never sees half of it.
+        progress: Whether to show how far it is.
 
     A run that is damaged is left out, as is a figure that cannot be drawn from what is recorded;
     the page and a log message say so.
@@ -42,7 +43,7 @@ def write_report(path, directory):
     (directory / figure_files.FOLDER).mkdir(parents=True, exist_ok=True)
     tables = {kind: frames.frame(runs, kind) for kind in kinds.KINDS}
     tables["seconds"] = frames.seconds_frame(runs)
-    drawn, left_out, failures = _draw(runs, tables, directory)
+    drawn, left_out, failures = _draw(runs, tables, directory, progress)
     damages = [*damages, *failures]
     for damage in damages:
         _log.warning("%s", damage)
@@ -60,7 +61,7 @@ def read_claims(directory):
     return json.loads((pathlib.Path(directory) / CLAIMS).read_text(encoding="utf-8"))
 
 
-def _draw(runs, tables, directory):
+def _draw(runs, tables, directory, progress):
     """Draws what applies to the runs.
 
     Returns:
@@ -68,22 +69,23 @@ def _draw(runs, tables, directory):
         drawn.
     """
     drawn, left_out, failures = [], [], []
-    for entry in FIGURES:
-        if not entry.applies(runs):
-            continue
-        kind = entry.missing(tables)
-        if kind:
-            left_out.append({"title": entry.title, "kind": kind, "column": entry.needs[kind]})
-            continue
-        try:
-            entry_tables = [tables[kind] for kind in entry.kinds]
-            drawn.append(figure_files.save(entry, entry_tables, directory))
-        except OSError:
-            raise
-        except Exception as error:
-            # Records that were edited by hand may hold anything; the other figures are sound.
-            what = one_line(f"{type(error).__name__}: {error}")
-            failures.append(
-                f"The figure {entry.title!r} cannot be drawn from these records: {what}."
-            )
+    entries = [entry for entry in FIGURES if entry.applies(runs)]
+    with waiting.shown(len(entries), "drawing the report", "figure", is_shown=progress) as shown:
+        for number, entry in enumerate(entries, start=1):
+            kind = entry.missing(tables)
+            if kind:
+                left_out.append({"title": entry.title, "kind": kind, "column": entry.needs[kind]})
+                continue
+            try:
+                entry_tables = [tables[kind] for kind in entry.kinds]
+                drawn.append(figure_files.save(entry, entry_tables, directory))
+            except OSError:
+                raise
+            except Exception as error:
+                # Records that were edited by hand may hold anything; the other figures are sound.
+                what = one_line(f"{type(error).__name__}: {error}")
+                failures.append(
+                    f"The figure {entry.title!r} cannot be drawn from these records: {what}."
+                )
+            shown.at(number)
     return drawn, left_out, failures
