@@ -73,7 +73,7 @@ def draw_bands(title, landscape, table, quantity, footer, direction, middle=None
     """
     footer = [*footer, *direction.footer(landscape)]
     if table["runs"].max() > 1:
-        footer.append(f"Means over {table['runs'].max()} runs.")
+        footer.append(f"Areas of {table['runs'].max():.0f} runs, lines: their means.")
     return panels.draw(
         title,
         table,

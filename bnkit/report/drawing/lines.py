@@ -71,12 +71,15 @@ def draw_curves(axes, table, x="step", dotted=False):
 
 
 def interval_handles(table):
-    """Legend entry of the mean over several runs and its interval, where an arm has several."""
+    """Legend entry of the mean over several runs, with its interval where there is one."""
     counts = sorted({int(one) for one in table["runs"].dropna()} - {0, 1})
     if not counts:
         return []
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return [canvas.patch_handle(f"mean of {runs} runs, 95 % interval", style.QUIET, alpha=0.3)]
+    if table["low"].isna().all():
+        return [canvas.line_handle(f"mean of {runs} runs", color=style.QUIET, linewidth=1.4)]
+    label = f"mean of {runs} runs, 95 % t interval"
+    return [canvas.patch_handle(label, style.QUIET, alpha=0.3)]
 
 
 def thin_handle(label):
@@ -98,24 +101,32 @@ CURVES = Mark(draw_curves, ("value",), _run_handles)
 
 
 def bands(middle=None, handles=lambda table: []):
-    """A `Mark`: the area from `low` to `high`, and a line at the column `middle`.
+    """A `Mark`: the area from `low` to `high`, and a line at the column `middle` (`arms.bands`).
 
+    Several runs of an arm (`series` "run") have an area each, their mean has lines at its edges.
     Where an area has no upper end it leaves the panel at the top, with an arrow where it begins to.
     """
 
     def draw(axes, table, x, dotted):
         for norm in arms.norms(table):
             arm, colour = table[table["norm"] == norm], style.colour(norm)
-            low, high = (arm[name].to_numpy(dtype=float) for name in ("low", "high"))
-            ends = np.clip([low, high], None, BEYOND)
-            axes.fill_between(arm[x], *ends, color=colour, alpha=0.3, linewidth=0)
+            runs, mean = [], arm
+            if "series" in arm:
+                runs = [run for _, run in arm[arm["series"] == "run"].groupby("run")]
+                mean = arm[arm["series"] == "mean"]
+            for one in runs or [mean]:
+                ends = np.clip(one[["low", "high"]].to_numpy(dtype=float).T, None, BEYOND)
+                # Where the areas of all runs lie on one another they are as dark as a single one.
+                alpha = 1 - 0.7 ** (1 / max(len(runs), 1))
+                axes.fill_between(one[x], *ends, color=colour, alpha=alpha, linewidth=0)
+            low, high = (mean[name].to_numpy(dtype=float) for name in ("low", "high"))
             for edge in (low, high):
                 edge = np.where(np.isposinf(edge), np.nan, edge)
-                line(axes, arm[x], edge, color=colour, linewidth=0.6, alpha=0.8)
+                line(axes, mean[x], edge, color=colour, linewidth=0.6, alpha=0.8)
             unbounded = np.isposinf(high)
             begins = unbounded & ~np.append(False, unbounded[:-1])
-            arrows(axes, arm[x].to_numpy()[begins], colour)
+            arrows(axes, mean[x].to_numpy()[begins], colour)
             if middle:
-                line(axes, arm[x], arm[middle], color=colour, linewidth=1.3)
+                line(axes, mean[x], mean[middle], color=colour, linewidth=1.3)
 
     return Mark(draw, ("low", "high", *filter(None, [middle])), handles)

@@ -14,9 +14,26 @@ LABEL_ROOM = 0.42
 
 
 def steps(axes, values):
-    """An x axis from step 0, which is always labelled, to the last step."""
-    axes.set_xlim(0, max(float(values.max()), 1.0))
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=5, integer=True))
+    """An x axis from step 0 to the last step, with ticks there and at round steps in between."""
+    ticks = round_ticks(max(int(values.max()), 1))
+    axes.set_xlim(0, max(ticks[-1], float(values.max())))
+    axes.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
+
+
+def round_ticks(last, most=5):
+    """Ticks from 0 to `last`, at round numbers but for the last one.
+
+    A last step right before a round one counts as that: the last of 500 steps is number 499.
+
+    >>> round_ticks(499), round_ticks(375)
+    ([0, 100, 200, 300, 400, 500], [0, 100, 200, 300, 375])
+    """
+    exponent = 10 ** max(len(str(last)) - 2, 0)
+    units = [factor * exponent for factor in (1, 2, 5, 10, 20, 50)]
+    unit = next(unit for unit in units if last <= most * unit)
+    if -last % unit <= 0.02 * last:
+        last += -last % unit
+    return [*range(0, last - unit // 2, unit), last] if last > unit else [0, last]
 
 
 def layers(axes, values):

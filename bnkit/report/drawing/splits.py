@@ -16,7 +16,14 @@ def data(train, evaluation, quantity):
     is_log = quantity.scale == "log"
     return tables.join(
         [
-            arms.curves(both[both["split"] == name], quantity.column, ["split"], window, is_log)
+            arms.curves(
+                both[both["split"] == name],
+                quantity.column,
+                ["split"],
+                window,
+                is_log,
+                possible=quantity.possible,
+            )
             for name, window in zip(SPLITS, (lines.WINDOW, 1), strict=True)
         ]
     )

@@ -24,6 +24,7 @@ class Quantity:
         level: Height of a dashed line.
         level_label: Legend entry of the dashed lines.
         absent: What an empty panel says where no value can be.
+        possible: The smallest and the largest value that there can be, or None each.
     """
 
     column: str
@@ -33,6 +34,7 @@ class Quantity:
     level: float | None = None
     level_label: str = ""
     absent: str = ""
+    possible: tuple = (None, None)
 
     def scale_of(self, values):
         """The scale that these values are averaged and drawn on."""
@@ -60,7 +62,12 @@ def curves(frame, quantities, keys=(), x="step"):
     return join(
         [
             arms.curves(
-                frame, one.column, keys, log=one.scale_of(frame[one.column]) == "log", x=x
+                frame,
+                one.column,
+                keys,
+                log=one.scale_of(frame[one.column]) == "log",
+                x=x,
+                possible=one.possible,
             ).assign(quantity=one.column)
             for one in quantities
         ]

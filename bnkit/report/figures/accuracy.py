@@ -3,7 +3,7 @@
 from bnkit.report.drawing import lines, splits, tables
 from bnkit.report.figures.entry import Entry
 
-ACCURACY = tables.Quantity("accuracy", "accuracy", "percent")
+ACCURACY = tables.Quantity("accuracy", "accuracy", "percent", possible=(0, 1))
 
 
 def data(train, evaluation):

@@ -123,6 +123,9 @@ def _spread(table):
 
 def _evenly(steps):
     steps = np.unique(steps)
+    if len(set(np.diff(steps))) <= 1:
+        # At even distances: every second, every third ...
+        return steps[:: -(-len(steps) // MOST_RIDGES)]
     wanted = np.linspace(steps[0], steps[-1], min(MOST_RIDGES, len(steps)))
     return steps[np.abs(steps - wanted[:, None]).argmin(axis=1)]
 

@@ -18,7 +18,9 @@ FIGURE = grids.OverSteps(
     "Gradient noise",
     (
         tables.Quantity("trace", "trace"),
-        tables.Quantity("share", r"$\lambda_1(C)$ / trace", "linear", includes=(0.0, 1.0)),
+        tables.Quantity(
+            "share", r"$\lambda_1(C)$ / trace", "linear", includes=(0.0, 1.0), possible=(0, 1)
+        ),
         tables.Quantity("signal_to_noise", "signal to noise"),
     ),
     _footer,

@@ -10,7 +10,7 @@ DISTANCE = tables.Quantity("gradient_distance", r"$\ell_2$ distance of gradients
 
 
 def data(landscape):
-    """What `draw` draws: `condition, norm, step, low, high, runs` (`arms.bands`)."""
+    """What `draw` draws: the columns of `arms.bands`."""
     return arms.bands(arms.with_condition(landscape), "gradient_distance")
 
 

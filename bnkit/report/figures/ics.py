@@ -6,7 +6,7 @@ from bnkit.report.figures.entry import Entry
 L2 = tables.Quantity(
     "l2", r"$\|G_i - G'_i\|_2$", "log", absent="0 by definition:\nno layer before it moves"
 )
-COSINE = tables.Quantity("cosine", "cosine", "linear", includes=(0.0, 1.0))
+COSINE = tables.Quantity("cosine", "cosine", "linear", includes=(1.0,), possible=(-1, 1))
 
 
 class CovariateShift(grids.OverStepsOfLayers):

@@ -10,7 +10,7 @@ LOSS = tables.Quantity("loss", "loss", "log")
 
 
 def data(landscape):
-    """What `draw` draws: `condition, norm, step, low, high, loss, runs` (`arms.bands`)."""
+    """What `draw` draws: the columns of `arms.bands`, and `loss`."""
     return arms.bands(arms.with_condition(landscape), "loss_after_step", "loss")
 
 
@@ -18,7 +18,8 @@ def draw(landscape, direction=directions.GRADIENT):
     r"""Range of the loss along a direction, `L(theta - s g)` over s, at every probed step.
 
     Along random directions the range is over s and the directions of a step. The line is at
-    `L(theta)`; the y axis is logarithmic.
+    `L(theta)`, s = 0, which belongs to the range here; the claims on it are about the grid alone.
+    The y axis is logarithmic.
     """
     return directions.draw_bands(
         f"Range of the loss along {direction.words}",
@@ -27,7 +28,7 @@ def draw(landscape, direction=directions.GRADIENT):
         LOSS,
         [
             rf"Area: smallest to largest $L(\theta - s\,{direction.symbol})$,",
-            r"line: $L(\theta)$;",
+            r"line: $L(\theta)$, to $s = 0$;",
         ],
         direction,
         middle="loss",
@@ -40,10 +41,10 @@ ENTRY = Entry(
     draw,
     data,
     {"landscape": "loss_after_step"},
-    "The area spans min and max over s of L(θ - s g), with g = ∇L(θ) on the same batch and "
-    "normalisation in training mode; the line is L(θ). Where the area is narrow, a step along the "
-    "gradient does about what the gradient predicts. An area that leaves the panel with a triangle "
-    "is unbounded.",
+    "The area spans min and max of L(θ - s g) over s, 0 included, with g = ∇L(θ) on the same batch "
+    "and normalisation in training mode; the line is L(θ). Where the area is narrow, a step along "
+    "the gradient does about what the gradient predicts. An area that leaves the panel with a "
+    "triangle is unbounded.",
     "Fig 4a and 10 of the paper.",
 )
 RANDOM = Entry(
@@ -52,7 +53,7 @@ RANDOM = Entry(
     functools.partial(draw, direction=directions.RANDOM),
     data,
     {"random_landscape": "loss_after_step"},
-    f"The area spans min and max of L(θ - s d) over s {directions.OF_A_STEP} The line is L(θ). "
-    f"{directions.NOT_SHOWN}",
+    "The area spans min and max of L(θ - s d) over s, 0 included, "
+    f"{directions.OF_A_STEP} The line is L(θ). {directions.NOT_SHOWN}",
     "Not shown in the paper.",
 )

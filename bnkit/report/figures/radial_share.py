@@ -7,7 +7,9 @@ from bnkit.report.figures.entry import Entry
 
 # The square of what single precision resolves: a smaller share is 0 up to rounding.
 SMALLEST_SHARE = 1e-14
-SHARE = tables.Quantity("radial_share", "radial share", includes=(SMALLEST_SHARE, 1.0))
+SHARE = tables.Quantity(
+    "radial_share", "radial share", includes=(SMALLEST_SHARE, 1.0), possible=(0, 1)
+)
 
 
 class RadialShare(grids.OverStepsOfLayers):

@@ -7,8 +7,10 @@ from bnkit.report.statistics import arms
 QUANTITIES = (
     tables.Quantity("squared_mean", "squared mean", "log"),
     tables.Quantity("variance", "variance", "log"),
-    tables.Quantity("effective_rank", "effective rank", "linear", includes=(0.0, 1.0)),
-    tables.Quantity("rank", "rank", "linear", includes=(0.0, 1.0)),
+    tables.Quantity(
+        "effective_rank", "effective rank", "linear", includes=(0.0, 1.0), possible=(0, 1)
+    ),
+    tables.Quantity("rank", "rank", "linear", includes=(0.0, 1.0), possible=(0, 1)),
 )
 
 

@@ -1,30 +1,42 @@
 """Where the time of every run went."""
 
-import seaborn
+import itertools
 
 from bnkit.report.drawing import canvas, style
 from bnkit.report.figures.entry import Entry
 
 BAR = 0.27
+# Tol's muted colours, which stay apart for colour-blind readers; beyond them they begin again.
+COLOURS = (
+    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933",
+    "#DDCC77", "#CC6677", "#882255", "#AA4499",
+)  # fmt: skip
+# A part that takes less than this of every run is counted as "other".
+THIN = 0.01
 # Narrower segments than this part of the axis cannot hold their number.
 NARROWEST = 0.055
 
 
 def data(seconds):
-    """What `draw` draws: the frame itself."""
-    return seconds
+    """What `draw` draws: the frame itself, with parts that are thin everywhere as "other"."""
+    runs = ["study", "run"]
+    share = seconds["seconds"] / seconds.groupby(runs)["seconds"].transform("sum")
+    is_thin = share.groupby(seconds["part"]).transform("max") < THIN
+    merged = seconds.assign(part=seconds["part"].mask(is_thin, "other"))
+    keys = merged.columns.drop("seconds").tolist()
+    return merged.groupby(keys, sort=False, as_index=False, dropna=False)["seconds"].sum()
 
 
 @style.context()
 def draw(seconds):
     """Seconds of every run by part, as stacked bars with the total at the end."""
+    seconds = data(seconds)
     title = "Time spent, by part of the run"
     if not len(seconds):
         return canvas.message(title, "No run has recorded its times.")
     # "other" is what no part accounts for, so it comes last and is grey.
     parts = sorted(dict.fromkeys(seconds["part"]), key=lambda part: part == "other")
-    palette = dict(zip(parts, seaborn.color_palette("crest", len(parts)), strict=True))
-    palette["other"] = "#D5D5D5"
+    palette = dict(zip(parts, itertools.cycle(COLOURS), strict=False)) | {"other": "#D5D5D5"}
     seconds = seconds.sort_values(["lr", "seed"], kind="stable")
     seconds = seconds.sort_values("norm", key=lambda one: one.map(style.rank), kind="stable")
     labels = _labels(seconds)
@@ -32,7 +44,7 @@ def draw(seconds):
     table = seconds.pivot_table("seconds", "label", "part", aggfunc="sum", observed=True)
     table = table.reindex(index=list(labels.values()), columns=parts).fillna(0.0)
     handles = [canvas.patch_handle(style.literal(part), palette[part]) for part in parts]
-    footer = ["At the end of a bar: the sum."]
+    footer = [f"At the end of a bar: the sum. Other: with parts below {THIN:.0%} of every run."]
     page = canvas.Canvas(title, 1, 1, footer, handles, BAR * len(table) + 0.1, wide=True)
     _bars(page.axes[0, 0], table, palette)
     return page.figure

@@ -11,6 +11,8 @@ from bnkit.report.drawing import style
 from bnkit.report.statistics import student
 
 NOT_CONDITIONS = ["run", "status", "norm", "seed"]
+# Of fewer runs there is no interval: the runs themselves say more.
+FEWEST_FOR_INTERVAL = 5
 
 
 def with_condition(frame, lr=True):
@@ -50,7 +52,7 @@ def norms(frame):
     return sorted(frame["norm"].unique(), key=style.rank)
 
 
-def curves(frame, value, keys=(), window=1, log=False, x="step"):
+def curves(frame, value, keys=(), window=1, log=False, x="step", possible=(None, None)):
     """What is drawn of `value` against the step: a curve per run, and one per arm.
 
     Args:
@@ -62,10 +64,12 @@ def curves(frame, value, keys=(), window=1, log=False, x="step"):
         log: Average logarithms, over steps and over runs, as befits a logarithmic axis (geometric
             mean).
         x: Name of the column that `value` is drawn against.
+        possible: The smallest and the largest value that there can be, or None each.
 
     Returns:
         `condition, norm, keys, run, seed, series, x, value, low, high, runs`; `series` is "run" or
-        "mean". `low, high` bound the 95 % interval (Student's t) of the mean over `runs` runs. An
+        "mean". `low, high` bound the 95 % interval (Student's t) of the mean over `runs` runs, five
+        or more, and within what is possible. An
         arm has a mean only at steps where all its runs have a finite value, so that a run that ends
         early shows as the end of the mean and not as a jump. A single run is its own mean, and is
         not repeated as "run" unless smoothed.
@@ -86,6 +90,7 @@ def curves(frame, value, keys=(), window=1, log=False, x="step"):
     mean = _over_runs(smooth, arm, x)
     if log:
         mean[["value", "low", "high"]] = 10.0 ** mean[["value", "low", "high"]]
+    mean[["low", "high"]] = mean[["low", "high"]].clip(*possible)
     many = raw.groupby(arm, observed=True)["run"].transform("nunique") > 1
     shown = raw if window > 1 else raw[many]
     series = [shown.assign(series="run"), mean.assign(series="mean")]
@@ -98,7 +103,8 @@ def bands(landscape, value, line=None):
     """Smallest and largest `value` over the step sizes, at every probed step of every arm.
 
     If several directions were measured at a step, over the directions, too. NaN counts as
-    unbounded: the band goes up to infinity. Of several runs the means of their smallest and of
+    unbounded: the band goes up to infinity. With a `line`, which is the value at step size 0, its
+    value belongs to the band. Of several runs there are also the means of their smallest and of
     their largest values, at steps where all have been probed.
 
     Args:
@@ -107,7 +113,8 @@ def bands(landscape, value, line=None):
         line: Name of a further column, which has one value per step.
 
     Returns:
-        `condition, norm, step, low, high, runs`, and the column `line`.
+        `condition, norm, run, series, step, low, high, runs`, and the column `line`; `series` is
+        "run" or "mean". A single run is its own mean, and is not repeated as "run".
     """
     run = ["condition", "norm", "run", "step"]
     table = landscape.assign(
@@ -115,16 +122,23 @@ def bands(landscape, value, line=None):
     )
     chosen = {"low": ("low", "min"), "high": ("high", "max")}
     if line:
-        chosen["line"] = (line, "first")
+        chosen[line] = (line, "first")
     table = table.groupby(run, observed=True, as_index=False).agg(**chosen)
+    if line:
+        table["low"] = table[["low", line]].min(axis=1)
+        table["high"] = table[["high", line]].max(axis=1)
     arm = table.groupby(["condition", "norm"], observed=True)["run"].transform("nunique")
-    table = table.assign(arm=arm)
     means = {name: (name, "mean") for name in chosen}
-    table = table.groupby(["condition", "norm", "step"], observed=True, as_index=False).agg(
-        **means, runs=("run", "nunique"), arm=("arm", "first")
+    mean = (
+        table.assign(arm=arm)
+        .groupby(["condition", "norm", "step"], observed=True, as_index=False)
+        .agg(**means, runs=("run", "nunique"), arm=("arm", "first"))
     )
-    table = table[table["runs"] == table["arm"]].drop(columns="arm").reset_index(drop=True)
-    return table.rename(columns={"line": line}) if line else table
+    mean = mean[mean["runs"] == mean["arm"]].assign(series="mean")
+    series = [table[arm > 1].assign(series="run"), mean]
+    table = pd.concat([one for one in series if len(one)] or series[:1], ignore_index=True)
+    columns = ["condition", "norm", "run", "series", "step", "low", "high", "runs"]
+    return table.reindex(columns=[*columns, line] if line else columns)
 
 
 def largest_smoothness(landscape):
@@ -166,6 +180,7 @@ def _over_runs(frame, arm, x):
     )
     runs = statistics["runs"]
     half = student.quantile(runs) * statistics["deviation"] / np.sqrt(runs)
+    half = half.where(runs >= FEWEST_FOR_INTERVAL)
     complete = runs == statistics["members"]
     statistics["value"] = statistics["value"].where(complete)
     for name, bound in (("low", -half), ("high", half)):

@@ -46,3 +46,20 @@ def test_a_large_value_alone_makes_an_axis_wide_only_if_the_others_are_small():
 def test_a_negative_power_keeps_its_sign():
     assert scales.number(-1e5) == "-10^{5}" and scales.number(1e5) == "10^{5}"
     assert scales.number(-2e5) == r"-2\!\cdot\!10^{5}"
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"),
+    [
+        (399, [0, 100, 200, 300, 400]),
+        (499, [0, 100, 200, 300, 400, 500]),
+        (375, [0, 100, 200, 300, 375]),
+        (325, [0, 100, 200, 325]),
+        (60, [0, 20, 40, 60]),
+        (1, [0, 1]),
+        (7, [0, 2, 4, 7]),
+        (19999, [0, 5000, 10000, 15000, 20000]),
+    ],
+)
+def test_ticks_are_at_round_steps_and_at_the_last_one(last, ticks):
+    assert scales.round_ticks(last) == ticks

@@ -20,12 +20,25 @@ def test_loss_band_is_the_range_over_step_sizes():
     assert [2.0, 1.0] in [list(line.get_ydata()) for line in lines(axes, "bn")]
 
 
+def test_the_line_never_leaves_the_band():
+    """The loss itself, at s = 0, belongs to it, though the grid of step sizes begins above 0."""
+    data = loss_band.ENTRY.data(landscape([(0, 9.0, (3.0, 7.0), (1, 2), 10.0)]))
+    assert data[["low", "loss", "high"]].to_numpy().tolist() == [[3.0, 9.0, 9.0]]
+    data = loss_band.ENTRY.data(landscape([(0, 1.0, (3.0, 7.0), (1, 2), 10.0)]))
+    assert data[["low", "loss", "high"]].to_numpy().tolist() == [[1.0, 1.0, 7.0]]
+
+
 def test_several_seeds_give_the_means_of_min_and_of_max():
     other = landscape([(0, 4.0, (3.0, 7.0), (1, 2), 10.0)], run="s", seed=1)
     data = loss_band.ENTRY.data(pd.concat([HAND, other]))
     # Step 10 has been probed in one of the two runs only.
-    assert data[["step", "low", "high", "loss", "runs"]].to_numpy().tolist() == [[0, 2, 6, 3, 2]]
-    assert "Means over 2 runs." in words(loss_band.ENTRY.draw(pd.concat([HAND, other])))
+    mean = data[data["series"] == "mean"]
+    assert mean[["step", "low", "high", "loss", "runs"]].to_numpy().tolist() == [[0, 2, 6, 3, 2]]
+    runs = data[data["series"] == "run"].sort_values(["run", "step"])
+    assert runs[["step", "low", "high"]].to_numpy().tolist() == [[0, 1, 5], [10, 0.5, 2], [0, 3, 7]]
+    assert "Areas of 2 runs, lines: their means." in words(
+        loss_band.ENTRY.draw(pd.concat([HAND, other]))
+    )
 
 
 def test_a_loss_that_is_nan_leaves_the_band_without_an_upper_end():

@@ -1,5 +1,6 @@
 """Time spent, by part of the run."""
 
+import pandas as pd
 import pytest
 
 from bnkit.report import frames
@@ -26,3 +27,15 @@ def test_runs_with_the_same_settings_are_told_apart_by_their_names(runs):
     (axes,) = time_spent.ENTRY.draw(frames.seconds_frame(read_runs(runs.root))).axes
     labels = [one.get_text() for one in axes.get_yticklabels()]
     assert [one.split("/")[0] for one in labels] == ["width0.25", "width0.5"]
+
+
+def test_parts_that_are_thin_everywhere_are_counted_as_other():
+    rows = [("a", "train", 90.0), ("a", "records", 0.5), ("a", "data", 0.5), ("a", "other", 1.0),
+            ("b", "train", 90.0), ("b", "records", 5.0), ("b", "data", 0.5)]  # fmt: skip
+    seconds = pd.DataFrame(rows, columns=["run", "part", "seconds"])
+    seconds = seconds.assign(study="s", norm="bn", lr=0.1, seed=0)
+    data = time_spent.ENTRY.data(seconds).set_index(["run", "part"])["seconds"].to_dict()
+    assert data == {
+        ("a", "train"): 90.0, ("a", "records"): 0.5, ("a", "other"): 1.5,
+        ("b", "train"): 90.0, ("b", "records"): 5.0, ("b", "other"): 0.5,
+    }  # fmt: skip

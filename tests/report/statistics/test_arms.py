@@ -25,7 +25,7 @@ def _mean(frame, **options):
     return table[table["series"] == "mean"].reset_index(drop=True)
 
 
-@pytest.mark.parametrize(("count", "quantile"), [(2, 12.7062), (3, 4.30265), (41, 2.02108)])
+@pytest.mark.parametrize(("count", "quantile"), [(5, 2.77645), (41, 2.02108)])
 def test_the_interval_of_the_mean_is_student_s(count, quantile):
     values = np.random.default_rng(0).normal(size=count)
     row = _mean(_runs([[one] for one in values])).iloc[0]
@@ -34,6 +34,22 @@ def test_the_interval_of_the_mean_is_student_s(count, quantile):
     assert (row["low"], row["high"]) == pytest.approx(
         (values.mean() - half, values.mean() + half), rel=1e-4
     )
+
+
+def test_fewer_than_five_runs_have_no_interval_but_are_shown_themselves():
+    table = arms.curves(arms.with_condition(_runs([[1.0], [2.0], [4.0], [5.0]])), "x")
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert table.loc[table["series"] == "run", "value"].tolist() == [1.0, 2.0, 4.0, 5.0]
+    assert table.loc[table["series"] == "mean", "value"].tolist() == [3.0]
+
+
+def test_an_interval_ends_where_the_possible_does():
+    frame = _runs([[0.0], [1.0], [0.0], [1.0], [1.0]])
+    assert _mean(frame)["high"][0] > 1 and _mean(frame)["low"][0] < 0
+    row = _mean(frame, possible=(0, 1)).iloc[0]
+    assert (row["low"], row["value"], row["high"]) == (0.0, 0.6, 1.0)
+    row = _mean(frame, possible=(None, 1)).iloc[0]
+    assert row["low"] < 0 and row["high"] == 1
 
 
 def test_a_single_run_is_its_own_mean_without_an_interval():
@@ -49,10 +65,11 @@ def test_a_mean_ends_where_a_run_ends_and_an_infinite_value_stays():
 
 
 def test_logarithms_are_averaged_and_what_has_none_is_left_out():
-    mean = _mean(_runs([[1.0, 0.0], [100.0, 4.0]]), log=True)
+    mean = _mean(_runs([[1.0, 0.0], [100.0, 4.0]] * 3), log=True)
     assert mean["value"][0] == pytest.approx(10.0) and math.isnan(mean["value"][1])
-    # Logarithms 0 and 2: deviation sqrt(2), and half of the interval is 12.7062.
-    assert mean["high"][0] == pytest.approx(10 ** (1 + 12.7062), rel=1e-3)
+    # Logarithms 0 and 2, three times each: deviation sqrt(6/5), and t for 6 runs is 2.57058.
+    half = 2.57058 * math.sqrt(6 / 5) / math.sqrt(6)
+    assert mean["high"][0] == pytest.approx(10 ** (1 + half), rel=1e-3)
 
 
 def test_running_means_go_by_steps_and_not_by_records():
@@ -94,9 +111,18 @@ def test_bands_are_means_of_the_extremes_where_all_runs_were_probed():
         ]
     )
     table = arms.bands(arms.with_condition(frame), "x", "loss")
-    # Of r1 the NaN is unbounded; at steps 25 and 50 only one of the runs was probed.
-    assert table[["step", "low", "high", "loss", "runs"]].to_numpy().tolist() == [
+    # Of r1 the NaN is unbounded; at steps 25 and 50 only one of the runs was probed. The loss, 7,
+    # belongs to the band.
+    mean = table[table["series"] == "mean"]
+    assert mean[["step", "low", "high", "loss", "runs"]].to_numpy().tolist() == [
         [0, 2.0, math.inf, 7.0, 2]
+    ]
+    runs = table[table["series"] == "run"]
+    assert runs[["run", "step", "low", "high"]].to_numpy().tolist() == [
+        ["r0", 0, 1.0, 7.0],
+        ["r0", 25, 2.0, 7.0],
+        ["r1", 0, 3.0, math.inf],
+        ["r1", 50, 1.0, 7.0],
     ]
     alone = arms.bands(arms.with_condition(frame[frame["run"] == "r0"]), "x")
     assert alone[["step", "low", "high"]].to_numpy().tolist() == [[0, 1.0, 5.0], [25, 2.0, 3.0]]
