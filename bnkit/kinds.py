@@ -136,7 +136,7 @@ _ALL = (
         "Evaluation",
         TRAINING,
         (
-            Field("samples", is_curve=False),
+            Field("test_samples", is_curve=False),
             *_fields("loss accuracy loss_batch_statistics loss_population_statistics"),
         ),
     ),

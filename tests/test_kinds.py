@@ -4,6 +4,7 @@ Whoever adds a probe and forgets one of its places finds it named here.
 """
 
 import ast
+import dataclasses
 import pathlib
 
 import pytest
@@ -11,6 +12,7 @@ import small
 
 from bnkit import callbacks, kinds
 from bnkit.report.figures import FIGURES
+from bnkit.settings import Settings
 
 ROOT = pathlib.Path(__file__).parent.parent
 PROBED = [kind for kind in kinds.KINDS.values() if kind.probe]
@@ -122,3 +124,10 @@ def test_every_probe_has_tests_of_its_callback(probe):
     assert path.exists() and f"callbacks.{name}" in path.read_text(), (
         f"{name} needs tests in tests/callbacks/test_{probe}.py"
     )
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS.values(), ids=lambda kind: kind.name)
+def test_no_column_has_the_name_of_a_setting(kind):
+    """Settings are columns of the same data frame: a figure would take the one for the other."""
+    settings = {field.name for field in dataclasses.fields(Settings)}
+    assert not settings & {*kind.columns, *kind.labels.values()}

@@ -27,12 +27,12 @@ class TrainingMetrics(Callback):
 
 
 class Evaluation(Callback):
-    """Records `{step, kind: "eval", samples, loss, accuracy}` of a split, in inference mode.
+    """Records `{step, kind: "eval", test_samples, loss, accuracy}` of a split, in inference mode.
 
     For a model with moving statistics also `loss_batch_statistics` and
     `loss_population_statistics`, see `Trainer.evaluate`. While the training goes on, some samples
     stand for the split, always the same, spread evenly over it; the evaluation after the last
-    update is of the whole split. `samples` says of how many.
+    update is of the whole split. `test_samples` says of how many.
 
     Args:
         split: Has the arrays `x` and `y`.
@@ -59,7 +59,7 @@ class Evaluation(Callback):
 
     def _evaluate(self, x, y):
         values = self.trainer.evaluate(x, y, self._batch_size)
-        self._write({"step": self.trainer.step, "kind": "eval", "samples": len(y), **values})
+        self._write({"step": self.trainer.step, "kind": "eval", "test_samples": len(y), **values})
 
 
 def spread_evenly(length, count):

@@ -23,10 +23,10 @@ def test_evaluation_at_its_steps_and_after_the_last_update():
     first = trainer.evaluate(test.x[::5], test.y[::5], 5)
     trainer.fit(small.batches(), 10, [watcher])
     assert [record["step"] for record in records] == [0, 4, 8, 10]
-    assert [record["samples"] for record in records] == [8, 8, 8, 40]
+    assert [record["test_samples"] for record in records] == [8, 8, 8, 40]
     last = trainer.evaluate(test.x, test.y, 5)
     assert {name: records[0][name] for name in first} == first
-    assert records[-1] == {"step": 10, "kind": "eval", "samples": 40, **last}
+    assert records[-1] == {"step": 10, "kind": "eval", "test_samples": 40, **last}
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_models_with_moving_statistics_are_evaluated_with_others_too(norm, more)
     trainer.fit(small.batches(), 5, [watcher])
     assert [record["step"] for record in records] == [0, 4, 5]
     for record in records:
-        assert record.keys() == {"step", "kind", "samples", "loss", "accuracy"} | more
+        assert record.keys() == {"step", "kind", "test_samples", "loss", "accuracy"} | more
         assert all(type(record[name]) is float for name in more)

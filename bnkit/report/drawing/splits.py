@@ -71,7 +71,7 @@ def tested(evaluation):
 
     Runs of `model.fit` do not say; they are tested on whatever they were given, all of it.
     """
-    counts = sorted({int(count) for count in evaluation.get("samples", ()) if pd.notna(count)})
+    counts = sorted({int(count) for count in evaluation.get("test_samples", ()) if pd.notna(count)})
     if not counts:
         return "Test: whole test split."
     if len(counts) == 1:

@@ -46,6 +46,6 @@ def test_on_how_many_samples_it_was_tested_is_said():
         (500, 2000): "Test: 500 samples spread over the test split, in the end all of it.",
     }
     for samples, sentence in said.items():
-        evaluation = _frame([0, 1], samples=samples)
+        evaluation = _frame([0, 1], test_samples=samples)
         figure = splits.draw("Loss", _frame([0, 1]), evaluation, LOSS, "before the update")
         assert sentence in " ".join(words(figure).split())
