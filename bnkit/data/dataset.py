@@ -1,4 +1,4 @@
-"""What every data set is: two splits of labelled uint8 images, and their statistics."""
+"""What every data set is: two splits of labelled images or vectors, and their statistics."""
 
 import hashlib
 from dataclasses import dataclass
@@ -26,25 +26,31 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Split(Samples):
-    """Labelled images.
+    """Labelled images, or vectors.
 
     Attributes:
-        x: Images, uint8, `[n, height, width, channels]`.
+        x: uint8 or float32; images `[n, height, width, channels]` or vectors `[n, features]`, whose
+            features are their channels.
         y: Labels, int32, `[n]`.
 
     Raises:
-        DataError: If a shape or a type differs from these, or if there are no images.
+        DataError: If a shape or a type differs from these, or if there are no samples.
     """
 
     def __post_init__(self):
-        if self.x.ndim != 4 or self.x.dtype != np.uint8 or 0 in self.x.shape:
+        if (
+            self.x.ndim not in (2, 4)
+            or self.x.dtype not in (np.uint8, np.float32)
+            or 0 in self.x.shape
+        ):
             raise DataError(
-                "Images must be a non-empty uint8 array of shape [n, height, width, channels]. "
+                "Images must be a non-empty array of shape [n, height, width, channels], vectors "
+                "one of shape [n, features], uint8 or float32. "
                 f"Received: {self.x.dtype} of shape {self.x.shape}"
             )
         if self.y.dtype != np.int32 or self.y.shape != self.x.shape[:1]:
             raise DataError(
-                f"Labels must be an int32 array of shape {self.x.shape[:1]}, one per image. "
+                f"Labels must be an int32 array of shape {self.x.shape[:1]}, one per sample. "
                 f"Received: {self.y.dtype} of shape {self.y.shape}"
             )
 
@@ -58,7 +64,7 @@ class Dataset:
         train, test: The splits; images of both have the same shape.
         classes: Number of classes; labels are 0 to `classes - 1`.
         fingerprint: 16 hex digits over shape, type and bytes of all four arrays.
-        mean, deviation: One number per channel on the scale 0 to 255, of the training split.
+        mean, deviation: One number per channel, of the training split, on the scale of the inputs.
             The deviation of a constant channel is given as 1.
 
     Raises:
@@ -96,13 +102,13 @@ class Dataset:
 
     @property
     def input_shape(self):
-        """Height, width and channels of one image."""
+        """Height, width and channels of one image, or the features of one vector."""
         return self.train.x.shape[1:]
 
     def prepare(self, x):
-        """Standardises a uint8 batch `[..., channels]` to a float32 tensor, eagerly or traced.
+        """Standardises a batch `[..., channels]` to a float32 tensor, eagerly or traced.
 
-        Batches travel to the device as uint8, a quarter of the bytes, and are converted there.
+        Images travel to the device as uint8, a quarter of the bytes, and are converted there.
         """
         import tensorflow as tf
 
@@ -117,7 +123,21 @@ def make_dataset(name, train, test, classes):
     return Dataset(name, train, test, classes, fingerprint(train, test), mean, deviation)
 
 
-def _channel_statistics(images):
+def _channel_statistics(inputs):
+    """Mean and deviation of each channel."""
+    if inputs.dtype == np.uint8:
+        return _of_bytes(inputs)
+    axes = tuple(range(inputs.ndim - 1))
+    values = inputs.size / inputs.shape[-1]
+    mean = sum(chunk.sum(axes, dtype=np.float64) for chunk in _chunks(inputs)) / values
+    variance = sum(((chunk - mean) ** 2).sum(axes) for chunk in _chunks(inputs)) / values
+    first = inputs[(0,) * (inputs.ndim - 1)]
+    constant = np.all([(chunk == first).all(axes) for chunk in _chunks(inputs)], axis=0)
+    deviation = np.where(constant, 1.0, np.sqrt(variance))
+    return tuple(mean.tolist()), tuple(deviation.tolist())
+
+
+def _of_bytes(images):
     # 256 integer counts per channel say everything, exactly, however many pixels there are.
     values = np.arange(256, dtype=np.float64)
     counts = np.zeros([images.shape[-1], 256], np.int64)

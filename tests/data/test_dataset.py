@@ -84,7 +84,7 @@ def test_fingerprint_changes_with_one_pixel_one_label_and_the_split(train, test)
     ("arrays", "received"),
     [
         ({"x": np.zeros([2, 4, 5], np.uint8)}, r"uint8 of shape \(2, 4, 5\)"),
-        ({"x": np.zeros([2, 4, 5, 3], np.float32)}, "float32"),
+        ({"x": np.zeros([2, 4, 5, 3], np.float64)}, "float64"),
         ({"x": np.zeros([0, 4, 5, 3], np.uint8)}, r"\(0, 4, 5, 3\)"),
         ({"y": np.zeros([7], np.int64)}, "int64"),
         ({"y": np.zeros([6], np.int32)}, r"int32 of shape \(6,\)"),
