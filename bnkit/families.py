@@ -149,7 +149,7 @@ _DEEP_LINEAR = Entry(
 )
 
 # Name -> model, in the order of `--help`.
-MODELS = {"vgg11": _vgg(11), "vgg16": _vgg(16), "dln": _DEEP_LINEAR}
+MODELS = {**{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)}, "dln": _DEEP_LINEAR}
 # Every setting whose rule depends on the model.
 DEPENDENT = tuple(dict.fromkeys(name for entry in MODELS.values() for name in entry.rules))
 

@@ -7,11 +7,13 @@ import keras
 from bnkit.models.stage import factory_of, glorot_uniform, normalised
 from bnkit.models.task import classification
 
-# Channels of the 3x3 convolutions, "M" a 2x2 maximum pooling: configurations A and D of Simonyan
-# and Zisserman (2015).
+# Channels of the 3x3 convolutions, "M" a 2x2 maximum pooling: configurations A, B, D and E of
+# Simonyan and Zisserman (2015).
 _PLANS = {
     11: (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
-    16: (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"),
+    13: (64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
+    16: (64, 64, "M", 128, 128, "M", *(256,) * 3, "M", *(512,) * 3, "M", *(512,) * 3, "M"),
+    19: (64, 64, "M", 128, 128, "M", *(256,) * 4, "M", *(512,) * 4, "M", *(512,) * 4, "M"),
 }
 _DENSE_UNITS = 512
 # That of the images, whatever Keras's configuration says.
@@ -45,7 +47,7 @@ def vgg(
     Args:
         norm: A name that `bnkit.layers.get` knows, or a factory `factory(name=...) -> Layer`; None
             for none. A factory of a `keras.layers.Wrapper` gets the weight layer to wrap first.
-        depth: Number of weight layers, 11 or 16.
+        depth: Number of weight layers: 11, 13, 16 or 19.
         width: Multiplies the units of every layer but the logits.
         classes: Number of logits.
         input_shape: `(height, width, channels)`, at least 1x1; channels are last whatever Keras's

@@ -8,12 +8,19 @@ from bnkit import models
 
 CHANNELS = {
     11: [64, 128, 256, 256, 512, 512, 512, 512],
+    13: [64, 64, 128, 128, 256, 256, 512, 512, 512, 512],
     16: [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512],
+    19: [64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512, 512, 512, 512],
 }
 
 
 # Convolutions after which the image is halved.
-POOLED = {11: [1, 2, 4, 6, 8], 16: [2, 4, 7, 10, 13]}
+POOLED = {
+    11: [1, 2, 4, 6, 8],
+    13: [2, 4, 6, 8, 10],
+    16: [2, 4, 7, 10, 13],
+    19: [2, 4, 8, 12, 16],
+}
 
 
 def small(norm="bn", **options):
@@ -24,7 +31,7 @@ def weight_layers(model):
     return [layer for layer in model.layers if hasattr(layer, "kernel")]
 
 
-@pytest.mark.parametrize("depth", [11, 16])
+@pytest.mark.parametrize("depth", CHANNELS)
 @pytest.mark.parametrize("norm", ["bn", "none"])
 def test_layers_are_named_by_stage_in_forward_order(depth, norm):
     names, convolutions = ["images"], len(CHANNELS[depth])
@@ -44,7 +51,7 @@ def test_what_is_one_pixel_already_is_not_pooled():
     assert pools == ["pool1", "pool2", "pool3"]
 
 
-@pytest.mark.parametrize("depth", [11, 16])
+@pytest.mark.parametrize("depth", CHANNELS)
 @pytest.mark.parametrize("width", [0.25, 0.125])
 def test_width_multiplies_all_units_but_the_logits(depth, width):
     model = models.vgg("none", depth=depth, width=width, classes=7)
@@ -139,7 +146,7 @@ def test_a_saved_model_gives_the_same_logits(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"depth": 13}, r"`depth` must be one of \[11, 16\]\. Received: depth=13"),
+        ({"depth": 12}, r"`depth` must be one of \[11, 13, 16, 19\]\. Received: depth=12"),
         ({"width": 0}, r"`width` must be > 0\. Received: width=0"),
         ({"width": -1.0}, r"Received: width=-1\.0"),
         ({"width": float("nan")}, r"Received: width=nan"),
