@@ -61,6 +61,9 @@ _HELP = {
         "width": f"of the layers: {_valid('width')}",
         "depth": f"number of layers, {_models('depth')}",
         "norm_last": f"normalise the last layer, too, {_models('norm_last')}",
+        "skip": f"have skip connections; --noskip is the plain twin, {_models('skip')}",
+        "norm_place": "post normalises what weight layers give; pre is the pre-activation form, "
+        f"{_models('norm_place')}",
         "activation": f"non-linearity: {_valid('activation')}",
         "dataset": f"{_valid('dataset')}; glyphs are rendered here",
         "train_split": "TFDS split expression of the training images, such as train[:90%]; train "

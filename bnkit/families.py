@@ -54,6 +54,29 @@ def _may_be_split(value):
 _SPLIT = Rule(_may_be_split, "a TFDS split expression, such as train[:90%]")
 
 
+def _names_images(value):
+    return isinstance(value, str) and bool(value.strip()) and value != Data.GAUSSIAN.value
+
+
+# What all models that classify images have in common.
+_OF_CLASSIFIERS = {
+    "lr": 0.1,
+    "dataset": "glyphs",
+    "batch_size": 128,
+    "steps": 500,
+    # Half to four times the study's learning rate 0.1 (Fig 4), the same for every arm.
+    "step_sizes": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4),
+    "probe_every": 25,
+    "eval_every": 50,
+}
+_ON_IMAGES = {
+    "dataset": Rule(_names_images, "glyphs or the name of a TFDS image classification set"),
+    "train_split": _SPLIT,
+    "test_split": _SPLIT,
+}
+_RECTIFIERS = one_of(("relu", "elu", "selu"))
+
+
 def _bytes_of_vgg(settings):
     """Three of its convolutions have 512 * width channels before and after them.
 
@@ -71,33 +94,49 @@ def _vgg(depth):
         family="vgg",
         summary=f"VGG with {depth} weight layers, `width` times as wide",
         data=Data.IMAGES,
-        defaults={
-            "lr": 0.1,
-            "width": 0.25,
-            "activation": "relu",
-            "dataset": "glyphs",
-            "batch_size": 128,
-            "steps": 500,
-            # Half to four times the study's learning rate 0.1 (Fig 4), the same for every arm.
-            "step_sizes": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4),
-            "probe_every": 25,
-            "eval_every": 50,
-        },
-        rules={
-            "width": POSITIVE,
-            "activation": one_of(("relu", "elu", "selu")),
-            "dataset": Rule(_names_images, "glyphs or the name of a TFDS image classification set"),
-            "train_split": _SPLIT,
-            "test_split": _SPLIT,
-        },
+        defaults={**_OF_CLASSIFIERS, "width": 0.25, "activation": "relu"},
+        rules={**_ON_IMAGES, "width": POSITIVE, "activation": _RECTIFIERS},
         timing_steps=5,
         least_bytes=_bytes_of_vgg,
         variant={"depth": depth},
     )
 
 
-def _names_images(value):
-    return isinstance(value, str) and bool(value.strip()) and value != Data.GAUSSIAN.value
+def _bytes_of_resnet(settings):
+    """Weights with a gradient of the convolutions of its last stage, three at least.
+
+    For every sample, the inputs of four convolutions at one position.
+    """
+    channels = max(1, round(64 * settings.width))
+    return {
+        "width": 3 * 2 * 4 * 9 * channels**2,
+        "batch_size": 4 * 4 * channels * settings.batch_size,
+    }
+
+
+def _resnet(depth):
+    return Entry(
+        family="resnet",
+        summary=f"ResNet with {depth} weight layers, `width` times as wide",
+        data=Data.IMAGES,
+        defaults={
+            **_OF_CLASSIFIERS,
+            "width": 0.5,
+            "skip": True,
+            "norm_place": "post",
+            "activation": "relu",
+        },
+        rules={
+            **_ON_IMAGES,
+            "width": POSITIVE,
+            "skip": TRUTH,
+            "norm_place": one_of(("post", "pre")),
+            "activation": _RECTIFIERS,
+        },
+        timing_steps=5,
+        least_bytes=_bytes_of_resnet,
+        variant={"depth": depth},
+    )
 
 
 def _bytes_of_deep_linear(settings):
@@ -149,7 +188,11 @@ _DEEP_LINEAR = Entry(
 )
 
 # Name -> model, in the order of `--help`.
-MODELS = {**{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)}, "dln": _DEEP_LINEAR}
+MODELS = {
+    **{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)},
+    **{f"resnet{depth}": _resnet(depth) for depth in (20, 32, 56)},
+    "dln": _DEEP_LINEAR,
+}
 # Every setting whose rule depends on the model.
 DEPENDENT = tuple(dict.fromkeys(name for entry in MODELS.values() for name in entry.rules))
 

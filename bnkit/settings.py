@@ -30,7 +30,7 @@ _LONGEST_NORM = 150
 # Fields that were added after runs had been made -> the value that stands for how those were made.
 # At this value a field does not enter the run id, so that earlier runs keep theirs. An entry never
 # changes, even if the field's default does.
-LATER_FIELDS = {"train_split": None, "test_split": None}
+LATER_FIELDS = {"train_split": None, "test_split": None, "skip": None, "norm_place": None}
 
 
 class SettingsError(ValueError):
@@ -86,10 +86,13 @@ class Settings:
         lr: Learning rate, constant over the run.
         seed: Seeds the initial weights, the order of the batches and the Gaussian data.
         model: One of `bnkit.families.MODELS`.
-        width: Multiplies the channels and units of every layer of a VGG; the units of every layer
-            of the deep linear network.
+        width: Multiplies the channels and units of every layer; of the deep linear network it is
+            the units of every layer.
         depth: Number of layers of the deep linear network.
         norm_last: Whether the deep linear network normalises its last layer, too.
+        skip: Whether a residual network has its skip connections; the plain twin has none.
+        norm_place: "post" normalises what the weight layers give, "pre" is the pre-activation form
+            of a residual network.
         activation: Name of the non-linearity; "linear" for the deep linear network.
         dataset: `glyphs`, or the name of a TensorFlow Datasets image classification set;
             `gaussian` for the deep linear network.
@@ -125,6 +128,8 @@ class Settings:
     width: float = None
     depth: int = None
     norm_last: bool = False
+    skip: bool = None
+    norm_place: str = None
     activation: str = None
     dataset: str = None
     train_split: str = None

@@ -23,7 +23,11 @@ def test_the_defaults_are_those_of_settings():
 
 @pytest.mark.parametrize(
     "flags",
-    [None, {"model": "dln", "depth": 3, "norm_last": True, "samples": 20, "directions": 4}],
+    [
+        None,
+        {"model": "dln", "depth": 3, "norm_last": True, "samples": 20, "directions": 4},
+        {"model": "resnet20", "skip": False, "norm_place": "pre"},
+    ],
 )
 def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
     of_vgg = {
@@ -33,14 +37,15 @@ def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
         "step_sizes": (0.1, 0.2), "eval_every": 7, "sync_norm": True, "precision": "bfloat16",
         "strategy": "cpu", "train_split": "train[:9%]", "test_split": "train[9%:]",
     }  # fmt: skip
-    of_linear = {"depth", "norm_last", "samples", "directions"}
-    assert set(of_vgg) | of_linear == {field.name for field in dataclasses.fields(Settings)}
+    of_others = {"depth", "norm_last", "samples", "directions", "skip", "norm_place"}
+    assert set(of_vgg) | of_others == {field.name for field in dataclasses.fields(Settings)}
     flags = flags or of_vgg
     texts = [
         f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         for name, value in flags.items()
     ]
     assert settings_of(*texts) == [Settings(**flags)]
+    assert settings_of("--model=resnet56", "--noskip") == [Settings(model="resnet56", skip=False)]
     assert settings_of("--sync_norm", "--probes=") == [Settings(sync_norm=True, probes=())]
 
 
@@ -69,6 +74,8 @@ def test_lists_make_a_grid():
         ("--depth=3", "flag --depth=3: must be chosen with model=dln only"),
         ("--norm_last", "flag --norm_last=true: must be chosen with model=dln only"),
         ("--samples=3", "flag --samples=3: must be chosen with model=dln only"),
+        ("--noskip", "flag --skip=false: must be chosen with model=resnet20, resnet32, resnet56"),
+        ("--model=resnet20 --norm_place=mid", "flag --norm_place=mid: must be one of post, pre"),
         ("--directions=0", "flag --directions=0: must be a whole number >= 1"),
         ("--model=dln --dataset=mnist", "flag --dataset=mnist: must be gaussian with model=dln"),
         ("--width=0", "flag --width=0.0: must be a finite number > 0"),
@@ -179,12 +186,14 @@ def test_help_has_every_flag_once_with_its_default():
     others = ["study", "resume", "jobs", "dry_run", "flagfile", "help"]
     for name in [*(field.name for field in dataclasses.fields(Settings)), *others]:
         assert shown.count(f"\n  --{name} ") == 1, name
-    assert "[0.25; dln: 10.0]" in shown and "[landscape,ics,activations]" in shown
+    # A line may end anywhere in it.
+    flat = " ".join(shown.split())
+    assert "[0.25; resnet20, resnet32, resnet56: 0.5; dln: 10.0]" in flat
+    assert "[landscape,ics,activations]" in shown
     assert "[dln: 25]" in shown and "network; or a list [vgg11]" in shown
     assert max(map(len, shown.splitlines())) <= 100
-    assert shown.count("\n  --") <= 35
-    # A line may end anywhere in it.
-    assert " ".join(shown.split()).count("or a list") == len(study.AXES)
+    assert shown.count("\n  --") <= 40
+    assert flat.count("or a list") == len(study.AXES)
 
 
 @pytest.mark.parametrize(

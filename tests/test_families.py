@@ -18,6 +18,8 @@ def entry(request):
 def test_the_models_of_the_study():
     vggs = [families.get(f"vgg{depth}").variant for depth in (11, 13, 16, 19)]
     assert vggs == [{"depth": depth} for depth in (11, 13, 16, 19)]
+    residual = [families.get(f"resnet{depth}").variant for depth in (20, 32, 56)]
+    assert residual == [{"depth": depth} for depth in (20, 32, 56)]
     assert families.get("dln").variant == {}
     with pytest.raises(KeyError, match="resnet21"):
         families.get("resnet21")
@@ -60,7 +62,8 @@ def test_a_field_that_only_some_models_have_is_off_elsewhere():
 def test_models_with_a_setting_are_named():
     assert families.models_with("depth") == ("dln",)
     assert families.models_with("width") == tuple(families.MODELS)
+    assert families.models_with("skip") == ("resnet20", "resnet32", "resnet56")
     assert families.models_with("lr") == ()
     expected = {"width", "activation", "dataset", "depth", "norm_last", "samples"}
-    expected |= {"train_split", "test_split"}
+    expected |= {"train_split", "test_split", "skip", "norm_place"}
     assert set(families.DEPENDENT) == expected

@@ -21,6 +21,9 @@ NEEDS = [
     ({"model": "vgg16", "width": 1, "batch_size": 1}, "width", 3 * 3 * 3 * 512 * 512 * 2 * 4),
     # The outputs of these at one position, for every sample.
     ({"width": 0.25, "batch_size": 10**6}, "batch_size", 3 * 128 * 10**6 * 4),
+    # Three convolutions of 3x3 from 32 to 32 channels; at least four of their inputs.
+    ({"model": "resnet20", "width": 0.5, "batch_size": 1}, "width", 3 * 3 * 3 * 32 * 32 * 2 * 4),
+    ({"model": "resnet20", "width": 0.5, "batch_size": 10**6}, "batch_size", 4 * 32 * 10**6 * 4),
     # x and y of training and test samples, and the inputs of 25 layers, all 10 wide.
     ({"model": "dln", "samples": 10**6}, "samples", (4 + 25) * 10 * 10**6 * 4),
     ({"model": "dln", "samples": 10**6, "batch_size": 10**5}, "samples", 4 * 10 * 10**6 * 4),

@@ -14,6 +14,8 @@ INVALID = {
     "activation": ["tanh"],
     "depth": [0, 11],
     "norm_last": ["true", True],
+    "skip": ["true", True, False],
+    "norm_place": ["post", "mid"],
     "samples": [0, 1000],
     "directions": [0, 1.5],
     "dataset": ["", " ", "gaussian"],
@@ -55,10 +57,12 @@ def test_an_invalid_value_is_named(field, value):
     assert f"{field}=" in str(caught.value) and "must be" in str(caught.value)
 
 
-@pytest.mark.parametrize("field", ["depth", "samples", "norm_last"])
+@pytest.mark.parametrize("field", ["samples", "norm_last"])
 def test_a_field_of_other_models_says_which_have_it(field):
     with pytest.raises(SettingsError, match=f"`{field}` must be chosen with model=dln only"):
         Settings(**{field: 3})
+    with pytest.raises(SettingsError, match="`skip` must be chosen with model=resnet20, resnet32"):
+        Settings(skip=False)
 
 
 def test_any_list_of_different_probes_is_valid():
@@ -89,8 +93,13 @@ def test_equal_settings_have_one_id_and_any_difference_another():
     }  # fmt: skip
     of_linear = {"depth": 3, "norm_last": True, "samples": 2000, "directions": 2}
     fields = {field.name for field in dataclasses.fields(Settings)}
-    assert set(different) | set(of_linear) == fields
-    for chosen, changes in (({"lr": 0.5}, different), ({"model": "dln"}, of_linear)):
+    of_residual = {"skip": False, "norm_place": "pre"}
+    assert set(different) | set(of_linear) | set(of_residual) == fields
+    for chosen, changes in (
+        ({"lr": 0.5}, different),
+        ({"model": "dln"}, of_linear),
+        ({"model": "resnet20"}, of_residual),
+    ):
         ids = [Settings(**{**chosen, name: value}).run_id for name, value in changes.items()]
         assert len({Settings(**chosen).run_id, *ids}) == len(ids) + 1
 
@@ -173,6 +182,15 @@ def test_what_the_deep_linear_network_cannot_be(field, value):
     with pytest.raises(SettingsError, match=field) as caught:
         Settings(model="dln", **{field: value})
     assert caught.value.field == field
+
+
+def test_the_choices_of_a_residual_network_follow_from_the_model():
+    residual = Settings(model="resnet32")
+    assert (residual.skip, residual.norm_place, residual.activation) == (True, "post", "relu")
+    assert residual.step_sizes == Settings().step_sizes and residual.lr == 0.1
+    for field, value in (("norm_place", "mid"), ("skip", "no"), ("depth", 20)):
+        with pytest.raises(SettingsError, match=field):
+            Settings(model="resnet32", **{field: value})
 
 
 def test_one_value_has_one_form():

@@ -5,10 +5,11 @@ import importlib
 from bnkit import families
 from bnkit.layers import registered as _registered  # noqa: F401  so that saved models open
 from bnkit.models.deep_linear import deep_linear
+from bnkit.models.resnet import resnet
 from bnkit.models.task import Task
 from bnkit.models.vgg import vgg
 
-__all__ = ["Task", "deep_linear", "from_settings", "vgg"]
+__all__ = ["Task", "deep_linear", "from_settings", "resnet", "vgg"]
 
 
 def from_settings(settings, norm, dataset):

@@ -39,19 +39,38 @@ def normalised(x, layer, factory, name):
     Raises:
         ValueError: if the normalisation cannot be built, or changes the shape.
     """
-    if factory is None:
+    return normalise(weigh(x, layer, factory, name), factory, name)
+
+
+def weigh(x, layer, factory, name):
+    """The first half of `normalised`: the weight layer, in its wrapper if the factory makes one."""
+    if factory is None or not layers.wraps(factory):
         return layer(x)
-    before = x if layers.wraps(factory) else layer(x)
+    return _checked(
+        lambda: factory(layer, name=name)(x), name, x.shape, layer.compute_output_shape(x.shape)
+    )
+
+
+def normalise(x, factory, name):
+    """The second half of `normalised`: what follows the weight layer, be it right after or later.
+
+    It is x itself if there is no normalisation, or if it has wrapped the weight layer.
+    """
+    if factory is None or layers.wraps(factory):
+        return x
+    return _checked(lambda: factory(name=name)(x), name, x.shape, x.shape)
+
+
+def _checked(apply, name, inputs, expected):
+    """What a normalisation gives, for inputs of a shape, which must have the expected shape."""
     try:
-        norm = factory(layer, name=name) if layers.wraps(factory) else factory(name=name)
-        outputs = norm(before)
+        outputs = apply()
     except Exception as error:
         # A user's layer may raise anything; what is added here is where it happened.
         raise ValueError(
-            f"The normalisation {name} cannot be built for inputs of shape {before.shape}: "
+            f"The normalisation {name} cannot be built for inputs of shape {inputs}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    expected = layer.compute_output_shape(x.shape)
     received = getattr(outputs, "shape", f"a {type(outputs).__name__}")
     if received != tuple(expected):
         raise ValueError(

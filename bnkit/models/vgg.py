@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from bnkit.models.classifier import DATA_FORMAT, check_images, check_width, logits, scaled
 from bnkit.models.stage import factory_of, glorot_uniform, normalised
 from bnkit.models.task import classification
 
@@ -16,11 +17,9 @@ _PLANS = {
     19: (64, 64, "M", 128, 128, "M", *(256,) * 4, "M", *(512,) * 4, "M", *(512,) * 4, "M"),
 }
 _DENSE_UNITS = 512
-# That of the images, whatever Keras's configuration says.
-_DATA_FORMAT = "channels_last"
 _WEIGHT_LAYERS = {
     "conv": functools.partial(
-        keras.layers.Conv2D, kernel_size=3, padding="same", data_format=_DATA_FORMAT
+        keras.layers.Conv2D, kernel_size=3, padding="same", data_format=DATA_FORMAT
     ),
     "dense": keras.layers.Dense,
 }
@@ -59,19 +58,19 @@ def vgg(
         A `keras.Model` from `[batch, *input_shape]` to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: For a depth or width that is not valid, an unknown normalisation, or one that
-            cannot be built or changes the shape.
+        ValueError: For a depth, width or shape that is not valid, an unknown normalisation, or one
+            that cannot be built or changes the shape.
     """
     if depth not in _PLANS:
         raise ValueError(f"`depth` must be one of {sorted(_PLANS)}. Received: depth={depth!r}")
-    if not width > 0:
-        raise ValueError(f"`width` must be > 0. Received: width={width!r}")
+    check_width(width)
+    check_images(input_shape)
     factory = factory_of(norm)
     initializers = glorot_uniform(seed, depth)
 
     def stage(x, kind, index, units):
         layer = _WEIGHT_LAYERS[kind](
-            max(1, round(units * width)),
+            scaled(units, width),
             kernel_initializer=next(initializers),
             name=f"{kind}{index}",
         )
@@ -80,11 +79,8 @@ def vgg(
 
     inputs = keras.Input(input_shape, name="images")
     x = _hidden_stages(inputs, depth, stage)
-    # The logits, and with them the loss, are float32 whatever the compute type.
-    logits = keras.layers.Dense(
-        classes, kernel_initializer=next(initializers), dtype="float32", name="logits"
-    )
-    return keras.Model(inputs, logits(x), name=f"vgg{depth}")
+    outputs = logits(x, classes, next(initializers))
+    return keras.Model(inputs, outputs, name=f"vgg{depth}")
 
 
 def from_settings(settings, norm, dataset, depth):
@@ -112,7 +108,7 @@ def _hidden_stages(x, depth, stage):
         else:
             index += 1
             x = stage(x, "conv", index, entry)
-    x = keras.layers.Flatten(data_format=_DATA_FORMAT, name="flatten")(x)
+    x = keras.layers.Flatten(data_format=DATA_FORMAT, name="flatten")(x)
     for index in (depth - 2, depth - 1):
         x = stage(x, "dense", index, _DENSE_UNITS)
     return x
@@ -123,4 +119,4 @@ def _pooled(x, name):
     if max(x.shape[1:3]) == 1:
         # Nothing to pool, and TensorFlow gets the second derivative of such a pooling wrong.
         return x
-    return keras.layers.MaxPooling2D(padding="same", data_format=_DATA_FORMAT, name=name)(x)
+    return keras.layers.MaxPooling2D(padding="same", data_format=DATA_FORMAT, name=name)(x)

@@ -30,6 +30,13 @@ def test_settings_reach_a_vgg():
     assert list(task.metrics) == ["accuracy"]
 
 
+@pytest.mark.parametrize("chosen", [{"skip": False}, {"norm_place": "pre"}, {"activation": "elu"}])
+def test_settings_reach_a_residual_network(chosen):
+    task = made("resnet32", width=1 / 16, **chosen)
+    expected = models.resnet("bn", 32, 1 / 16, classes=7, input_shape=(8, 8, 1), seed=3, **chosen)
+    assert_equal(task.model, expected)
+
+
 @pytest.mark.parametrize("norm_last", [False, True])
 def test_settings_reach_the_deep_linear_network(norm_last):
     task = made("dln", "l1", width=4, depth=5, norm_last=norm_last)
