@@ -59,7 +59,7 @@ _HELP = {
     "Network and data": {
         "model": "network",
         "width": f"of the layers: {_valid('width')}",
-        "depth": f"number of layers, {_models('depth')}",
+        "depth": f"number of weight layers, {_models('depth')}",
         "norm_last": f"normalise the last layer, too, {_models('norm_last')}",
         "skip": f"have skip connections; --noskip is the plain twin, {_models('skip')}",
         "norm_place": "post normalises what weight layers give; pre is the pre-activation form, "

@@ -139,6 +139,27 @@ def _resnet(depth):
     )
 
 
+def _bytes_of_mlp(settings):
+    """Weights with a gradient of the layers between two hidden ones; the inputs of all layers."""
+    units, between = max(1, round(512 * settings.width)), max(0, settings.depth - 2)
+    weights = 2 * 4 * between * units**2
+    return {
+        "depth" if between > units else "width": weights,
+        "batch_size": 4 * (settings.depth - 1) * units * settings.batch_size,
+    }
+
+
+_MLP = Entry(
+    family="mlp",
+    summary="`depth` dense layers, of 512 times `width` units",
+    data=Data.IMAGES,
+    defaults={**_OF_CLASSIFIERS, "width": 0.25, "depth": 5, "activation": "relu"},
+    rules={**_ON_IMAGES, "width": POSITIVE, "depth": COUNT, "activation": _RECTIFIERS},
+    timing_steps=5,
+    least_bytes=_bytes_of_mlp,
+)
+
+
 def _bytes_of_deep_linear(settings):
     """Inputs and targets for training and testing; weights with a gradient; inputs of every layer.
 
@@ -191,6 +212,7 @@ _DEEP_LINEAR = Entry(
 MODELS = {
     **{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)},
     **{f"resnet{depth}": _resnet(depth) for depth in (20, 32, 56)},
+    "mlp": _MLP,
     "dln": _DEEP_LINEAR,
 }
 # Every setting whose rule depends on the model.

@@ -88,7 +88,7 @@ class Settings:
         model: One of `bnkit.families.MODELS`.
         width: Multiplies the channels and units of every layer; of the deep linear network it is
             the units of every layer.
-        depth: Number of layers of the deep linear network.
+        depth: Number of weight layers, of a perceptron or the deep linear network.
         norm_last: Whether the deep linear network normalises its last layer, too.
         skip: Whether a residual network has its skip connections; the plain twin has none.
         norm_place: "post" normalises what the weight layers give, "pre" is the pre-activation form

@@ -71,7 +71,7 @@ def test_lists_make_a_grid():
         ("--activation=tanh", "flag --activation=tanh: must be one of relu, elu, selu"),
         ("--seed=0.5", "flag --seed=0.5: must be a whole number"),
         ("--model=resnet", "flag --model=resnet: must be one of vgg11, vgg13, "),
-        ("--depth=3", "flag --depth=3: must be chosen with model=dln only"),
+        ("--depth=3", "flag --depth=3: must be chosen with model=mlp, dln only"),
         ("--norm_last", "flag --norm_last=true: must be chosen with model=dln only"),
         ("--samples=3", "flag --samples=3: must be chosen with model=dln only"),
         ("--noskip", "flag --skip=false: must be chosen with model=resnet20, resnet32, resnet56"),
@@ -100,7 +100,7 @@ def test_lists_make_a_grid():
         ("--norm=bn,batch", "flag --norm=batch: must be one of none, bn, "),
         ("--norm=bn,", "flag --norm=: must be one of none, bn, "),
         ("--model=vgg11,vgg12", "flag --model=vgg12: must be one of vgg11, vgg13, "),
-        ("--model=vgg11,dln --depth=3", "flag --depth=3: must be chosen with model=dln only"),
+        ("--model=vgg11,dln --depth=3", "flag --depth=3: must be chosen with model=mlp, dln only"),
         ("--jobs=0", "flag --jobs=0: must be a whole number >= 1"),
         ("--jobs=1.5", "flag --jobs=1.5: must be a whole number"),
         ("--resume=perhaps", "flag --resume=perhaps: must be true or false"),
@@ -190,7 +190,7 @@ def test_help_has_every_flag_once_with_its_default():
     flat = " ".join(shown.split())
     assert "[0.25; resnet20, resnet32, resnet56: 0.5; dln: 10.0]" in flat
     assert "[landscape,ics,activations]" in shown
-    assert "[dln: 25]" in shown and "network; or a list [vgg11]" in shown
+    assert "[mlp: 5; dln: 25]" in shown and "network; or a list [vgg11]" in shown
     assert max(map(len, shown.splitlines())) <= 100
     assert shown.count("\n  --") <= 40
     assert flat.count("or a list") == len(study.AXES)

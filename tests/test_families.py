@@ -60,8 +60,8 @@ def test_a_field_that_only_some_models_have_is_off_elsewhere():
 
 
 def test_models_with_a_setting_are_named():
-    assert families.models_with("depth") == ("dln",)
     assert families.models_with("width") == tuple(families.MODELS)
+    assert families.models_with("depth") == ("mlp", "dln")
     assert families.models_with("skip") == ("resnet20", "resnet32", "resnet56")
     assert families.models_with("lr") == ()
     expected = {"width", "activation", "dataset", "depth", "norm_last", "samples"}

@@ -24,6 +24,14 @@ NEEDS = [
     # Three convolutions of 3x3 from 32 to 32 channels; at least four of their inputs.
     ({"model": "resnet20", "width": 0.5, "batch_size": 1}, "width", 3 * 3 * 3 * 32 * 32 * 2 * 4),
     ({"model": "resnet20", "width": 0.5, "batch_size": 10**6}, "batch_size", 4 * 32 * 10**6 * 4),
+    # Three matrices between hidden layers of 128 units; four layers of them.
+    ({"model": "mlp", "width": 0.25, "batch_size": 1}, "width", 3 * 128 * 128 * 2 * 4),
+    ({"model": "mlp", "width": 0.25, "batch_size": 10**6}, "batch_size", 4 * 128 * 10**6 * 4),
+    (
+        {"model": "mlp", "width": 0.25, "depth": 10**6, "batch_size": 1},
+        "depth",
+        (10**6 - 2) * 128 * 128 * 2 * 4,
+    ),
     # x and y of training and test samples, and the inputs of 25 layers, all 10 wide.
     ({"model": "dln", "samples": 10**6}, "samples", (4 + 25) * 10 * 10**6 * 4),
     ({"model": "dln", "samples": 10**6, "batch_size": 10**5}, "samples", 4 * 10 * 10**6 * 4),

@@ -5,11 +5,12 @@ import importlib
 from bnkit import families
 from bnkit.layers import registered as _registered  # noqa: F401  so that saved models open
 from bnkit.models.deep_linear import deep_linear
+from bnkit.models.mlp import mlp
 from bnkit.models.resnet import resnet
 from bnkit.models.task import Task
 from bnkit.models.vgg import vgg
 
-__all__ = ["Task", "deep_linear", "from_settings", "resnet", "vgg"]
+__all__ = ["Task", "deep_linear", "from_settings", "mlp", "resnet", "vgg"]
 
 
 def from_settings(settings, norm, dataset):

@@ -37,6 +37,15 @@ def test_settings_reach_a_residual_network(chosen):
     assert_equal(task.model, expected)
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 1), (6,)])
+def test_settings_reach_a_perceptron(shape):
+    settings = Settings(model="mlp", depth=3, width=1 / 64, activation="selu", seed=3)
+    dataset = types.SimpleNamespace(classes=7, input_shape=shape)
+    task = models.from_settings(settings, layers.get("bn"), dataset)
+    expected = models.mlp("bn", 3, 1 / 64, 7, shape, activation="selu", seed=3)
+    assert_equal(task.model, expected)
+
+
 @pytest.mark.parametrize("norm_last", [False, True])
 def test_settings_reach_the_deep_linear_network(norm_last):
     task = made("dln", "l1", width=4, depth=5, norm_last=norm_last)
