@@ -34,7 +34,10 @@ _WIDTH = 96
 _INDENT = 20
 # Flag -> choice -> what it is. `--help` has a line for each.
 _CHOICES = {
-    "model": {name: entry.summary for name, entry in families.MODELS.items()},
+    "model": {
+        **{name: entry.summary for name, entry in families.MODELS.items()},
+        "or PATH": f"{families.PATH} of your own",
+    },
     "probes": {name: KINDS[name].summary for name in PROBES},
 }
 
@@ -58,6 +61,7 @@ _HELP = {
     },
     "Network and data": {
         "model": "network",
+        "model_args": f"key=value,... for the function, {_models('model_args')}",
         "width": f"of the layers: {_valid('width')}",
         "depth": f"number of weight layers, {_models('depth')}",
         "norm_last": f"normalise the last layer, too, {_models('norm_last')}",

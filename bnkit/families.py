@@ -7,8 +7,10 @@ model stands here, once. Nothing else knows a model by name. The networks themse
 
 import dataclasses
 import enum
+import re
 from collections.abc import Callable, Mapping
 
+from bnkit import model_arguments
 from bnkit.rules import COUNT, POSITIVE, TRUTH, Rule, is_number, one_of
 
 
@@ -139,7 +141,7 @@ def _resnet(depth):
     )
 
 
-def _bytes_of_mlp(settings):
+def _bytes_of_perceptron(settings):
     """Weights with a gradient of the layers between two hidden ones; the inputs of all layers."""
     units, between = max(1, round(512 * settings.width)), max(0, settings.depth - 2)
     weights = 2 * 4 * between * units**2
@@ -149,14 +151,14 @@ def _bytes_of_mlp(settings):
     }
 
 
-_MLP = Entry(
-    family="mlp",
+_PERCEPTRON = Entry(
+    family="perceptron",
     summary="`depth` dense layers, of 512 times `width` units",
     data=Data.IMAGES,
     defaults={**_OF_CLASSIFIERS, "width": 0.25, "depth": 5, "activation": "relu"},
     rules={**_ON_IMAGES, "width": POSITIVE, "depth": COUNT, "activation": _RECTIFIERS},
     timing_steps=5,
-    least_bytes=_bytes_of_mlp,
+    least_bytes=_bytes_of_perceptron,
 )
 
 
@@ -208,26 +210,62 @@ _DEEP_LINEAR = Entry(
     least_bytes=_bytes_of_deep_linear,
 )
 
+
+def _bytes_of_users(settings):
+    """A float32 logit for every sample, and its gradient: all that is known."""
+    return {"batch_size": 2 * 4 * settings.batch_size}
+
+
+def _may_be_arguments(value):
+    return value is None or isinstance(value, str)
+
+
+# A function of the user's own, at a path.
+_USERS = Entry(
+    family="users",
+    summary="your own function: (norm, input_shape, classes, seed, ...) -> keras.Model",
+    data=Data.IMAGES,
+    defaults=_OF_CLASSIFIERS,
+    rules={**_ON_IMAGES, "model_args": Rule(_may_be_arguments, model_arguments.VALID)},
+    timing_steps=5,
+    least_bytes=_bytes_of_users,
+)
+# What stands for all of them.
+PATH = "package.module:function"
+
 # Name -> model, in the order of `--help`.
 MODELS = {
     **{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)},
     **{f"resnet{depth}": _resnet(depth) for depth in (20, 32, 56)},
-    "mlp": _MLP,
+    "mlp": _PERCEPTRON,
     "dln": _DEEP_LINEAR,
 }
 # Every setting whose rule depends on the model.
-DEPENDENT = tuple(dict.fromkeys(name for entry in MODELS.values() for name in entry.rules))
+DEPENDENT = tuple(
+    dict.fromkeys(name for entry in (*MODELS.values(), _USERS) for name in entry.rules)
+)
+
+
+def is_users(name):
+    """Whether this is the path of a function of the user's own."""
+    return isinstance(name, str) and bool(re.fullmatch(r"[\w.]+:\w+", name))
+
+
+def is_known(name):
+    """Whether there is a model of this name, or may be at this path."""
+    return is_users(name) or name in tuple(MODELS)
 
 
 def get(name):
-    """The `Entry` of a model.
+    """The `Entry` of a model, by its name or path.
 
     Raises:
         KeyError: for a name that is not known.
     """
-    return MODELS[name]
+    return _USERS if is_users(name) else MODELS[name]
 
 
 def models_with(setting):
-    """Names of the models that have a rule for a setting."""
-    return tuple(name for name, entry in MODELS.items() if setting in entry.rules)
+    """Names of the models that have a rule for a setting, `PATH` for the user's own."""
+    entries = {**MODELS, PATH: _USERS}
+    return tuple(name for name, entry in entries.items() if setting in entry.rules)

@@ -133,10 +133,11 @@ def _study_dir(values):
 
 
 def _check_code_and_data(values, grid):
-    """Loads the user's own layers and looks for the data, before anything is made on disk.
+    """Looks for the user's own layers and models and for the data before anything is made on disk.
 
     Raises:
-        ValueError: If there is no such layer, data set or split.
+        ValueError: If there is no such layer, model, data set or split, or the model does not fit the
+            data or the normalisation.
     """
     paths = {settings.norm for settings in grid if ":" in settings.norm}
     sets = {
@@ -152,13 +153,33 @@ def _check_code_and_data(values, grid):
             layers.check(path)
     if sets:
         from bnkit import data
+    forms = {}
     for name, train_split, test_split in sorted(sets, key=str):
-        data.check(
+        forms[name] = data.check(
             name,
             data_dir=values.data_dir or None,
             train_split=train_split,
             test_split=test_split,
         )
+    _check_models([settings for settings in grid if families.is_users(settings.model)], forms, grid)
+
+
+def _check_models(asked, forms, grid):
+    """Makes the user's own models once with each normalisation, on data of these forms."""
+    if not asked:
+        return
+    with _without_start_up_messages():
+        import tensorflow as tf
+
+        from bnkit import models
+
+        tf.config.list_physical_devices()
+    if len(grid) > 1 or grid[0].strategy == "cpu":
+        # The processes of a study's runs need the GPUs, and this one would keep their memory.
+        tf.config.set_visible_devices([], "GPU")
+    different = {(s.model, s.model_args, s.norm, s.dataset): s for s in asked}
+    for settings in different.values():
+        models.check(settings, *forms[settings.dataset])
 
 
 def _run(values, settings, command):

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 
-from bnkit import families
+from bnkit import families, model_arguments
 from bnkit.kinds import PROBES
 from bnkit.rules import (
     COUNT,
@@ -30,7 +30,13 @@ _LONGEST_NORM = 150
 # Fields that were added after runs had been made -> the value that stands for how those were made.
 # At this value a field does not enter the run id, so that earlier runs keep theirs. An entry never
 # changes, even if the field's default does.
-LATER_FIELDS = {"train_split": None, "test_split": None, "skip": None, "norm_place": None}
+LATER_FIELDS = {
+    "train_split": None,
+    "test_split": None,
+    "skip": None,
+    "norm_place": None,
+    "model_args": None,
+}
 
 
 class SettingsError(ValueError):
@@ -51,6 +57,9 @@ def _are_probes(value):
     )
 
 
+_MODEL = Rule(
+    families.is_known, f"one of {', '.join(families.MODELS)}, or {families.PATH} of your own"
+)
 # What is valid whatever the model; `bnkit.families` has the rules that depend on it.
 _RULES = {
     "norm": Rule(_is_norm, "a name such as 'bn', or 'package.module:Class'"),
@@ -85,7 +94,8 @@ class Settings:
         norm: Name of a normalisation, or `package.module:Class` of a Keras layer.
         lr: Learning rate, constant over the run.
         seed: Seeds the initial weights, the order of the batches and the Gaussian data.
-        model: One of `bnkit.families.MODELS`.
+        model: One of `bnkit.families.MODELS`, or `package.module:function` of the user's own.
+        model_args: Further arguments of a function of the user's own, such as `depth=3,mode=fast`.
         width: Multiplies the channels and units of every layer; of the deep linear network it is
             the units of every layer.
         depth: Number of weight layers, of a perceptron or the deep linear network.
@@ -125,6 +135,7 @@ class Settings:
     lr: float = None
     seed: int = 0
     model: str = "vgg11"
+    model_args: str = None
     width: float = None
     depth: int = None
     norm_last: bool = False
@@ -150,7 +161,7 @@ class Settings:
     strategy: str = "auto"
 
     def __post_init__(self):
-        self._check("model", one_of(tuple(families.MODELS)))
+        self._check("model", _MODEL)
         self._fill_in(families.get(self.model).defaults)
         for name in families.DEPENDENT:
             self._check(name, self._rule_of_model(name))
@@ -169,8 +180,18 @@ class Settings:
             if value is None:
                 value = defaults.get(field.name)
             object.__setattr__(self, field.name, _plain(value, field.type))
+        if isinstance(self.model_args, str):
+            object.__setattr__(self, "model_args", self._canonical_arguments())
         if self.batch_size is None:
             object.__setattr__(self, "batch_size", self.samples)
+
+    def _canonical_arguments(self):
+        """The one form of the arguments for a model of the user's own; None for none."""
+        try:
+            return model_arguments.canonical(self.model_args) or None
+        except ValueError as error:
+            valid = f"{model_arguments.VALID}; {error}"
+            raise SettingsError("model_args", self.model_args, valid) from error
 
     def _rule_of_model(self, name):
         """What is valid for a field that depends on the model: nothing, if the model lacks it."""

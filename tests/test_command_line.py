@@ -27,6 +27,7 @@ def test_the_defaults_are_those_of_settings():
         None,
         {"model": "dln", "depth": 3, "norm_last": True, "samples": 20, "directions": 4},
         {"model": "resnet20", "skip": False, "norm_place": "pre"},
+        {"model": "my.module:network", "model_args": "mode='fast',size=3"},
     ],
 )
 def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
@@ -38,6 +39,7 @@ def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
         "strategy": "cpu", "train_split": "train[:9%]", "test_split": "train[9%:]",
     }  # fmt: skip
     of_others = {"depth", "norm_last", "samples", "directions", "skip", "norm_place"}
+    of_others.add("model_args")
     assert set(of_vgg) | of_others == {field.name for field in dataclasses.fields(Settings)}
     flags = flags or of_vgg
     texts = [
@@ -46,6 +48,10 @@ def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
     ]
     assert settings_of(*texts) == [Settings(**flags)]
     assert settings_of("--model=resnet56", "--noskip") == [Settings(model="resnet56", skip=False)]
+    assert settings_of("--model=vgg11,my.module:network") == [
+        Settings(),
+        Settings(model="my.module:network"),
+    ]
     assert settings_of("--sync_norm", "--probes=") == [Settings(sync_norm=True, probes=())]
 
 
@@ -71,6 +77,9 @@ def test_lists_make_a_grid():
         ("--activation=tanh", "flag --activation=tanh: must be one of relu, elu, selu"),
         ("--seed=0.5", "flag --seed=0.5: must be a whole number"),
         ("--model=resnet", "flag --model=resnet: must be one of vgg11, vgg13, "),
+        ("--model_args=a=1", "flag --model_args=a=1: must be chosen with model=package.module:fun"),
+        ("--model=a:b --model_args=a", "flag --model_args=a: must be key=value,... with Python li"),
+        ("--model=a:b --width=1", "flag --width=1.0: must be chosen with model=vgg11, vgg13, "),
         ("--depth=3", "flag --depth=3: must be chosen with model=mlp, dln only"),
         ("--norm_last", "flag --norm_last=true: must be chosen with model=dln only"),
         ("--samples=3", "flag --samples=3: must be chosen with model=dln only"),

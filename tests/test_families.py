@@ -10,7 +10,7 @@ from bnkit.settings import Settings
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
-@pytest.fixture(params=families.MODELS)
+@pytest.fixture(params=[*families.MODELS, "my.module:network"])
 def entry(request):
     return families.get(request.param)
 
@@ -23,6 +23,24 @@ def test_the_models_of_the_study():
     assert families.get("dln").variant == {}
     with pytest.raises(KeyError, match="resnet21"):
         families.get("resnet21")
+
+
+def test_a_path_is_a_model_of_the_users_own():
+    assert families.is_users("my.module:network") and families.is_known("my.module:network")
+    for name in (
+        "my.module",
+        "my.module:",
+        ":network",
+        "my module:network",
+        "",
+        None,
+        3,
+        ["vgg11"],
+    ):
+        assert not families.is_users(name)
+    assert families.is_known("dln") and not families.is_known("vgg12")
+    assert not families.is_known(["vgg11"])
+    assert families.models_with("model_args") == (families.PATH,)
 
 
 def test_a_family_has_its_file(entry):
@@ -46,7 +64,7 @@ def test_every_field_without_a_default_of_its_own_has_one_for_the_model(entry):
     needed = {name for name, field in FIELDS.items() if field.default is None}
     lacking = needed - set(entry.defaults)
     foreign = set(families.DEPENDENT) - set(entry.rules)
-    open_to_all = {"train_split", "test_split"}
+    open_to_all = {"train_split", "test_split", "model_args"}
     assert lacking <= foreign | open_to_all | (
         {"batch_size"} if "samples" in entry.defaults else set()
     )
@@ -65,5 +83,5 @@ def test_models_with_a_setting_are_named():
     assert families.models_with("skip") == ("resnet20", "resnet32", "resnet56")
     assert families.models_with("lr") == ()
     expected = {"width", "activation", "dataset", "depth", "norm_last", "samples"}
-    expected |= {"train_split", "test_split", "skip", "norm_place"}
+    expected |= {"train_split", "test_split", "skip", "norm_place", "model_args"}
     assert set(families.DEPENDENT) == expected

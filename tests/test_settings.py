@@ -9,7 +9,8 @@ INVALID = {
     "norm": ["", "b n", "module:", ":Class", 3],
     "lr": [0, -0.1, float("nan"), float("inf"), "0.1", True],
     "seed": [-1, 0.5, 2**31, True],
-    "model": ["vgg12", ""],
+    "model": ["vgg12", "", "module:", ":function", ["vgg11"], 3],
+    "model_args": ["depth=3", 3],
     "width": [0, -1, float("inf")],
     "activation": ["tanh"],
     "depth": [0, 11],
@@ -93,12 +94,13 @@ def test_equal_settings_have_one_id_and_any_difference_another():
     }  # fmt: skip
     of_linear = {"depth": 3, "norm_last": True, "samples": 2000, "directions": 2}
     fields = {field.name for field in dataclasses.fields(Settings)}
-    of_residual = {"skip": False, "norm_place": "pre"}
-    assert set(different) | set(of_linear) | set(of_residual) == fields
+    of_residual, of_users = {"skip": False, "norm_place": "pre"}, {"model_args": "depth=3"}
+    assert set(different) | set(of_linear) | set(of_residual) | set(of_users) == fields
     for chosen, changes in (
         ({"lr": 0.5}, different),
         ({"model": "dln"}, of_linear),
         ({"model": "resnet20"}, of_residual),
+        ({"model": "my.module:network"}, of_users),
     ):
         ids = [Settings(**{**chosen, name: value}).run_id for name, value in changes.items()]
         assert len({Settings(**chosen).run_id, *ids}) == len(ids) + 1
@@ -191,6 +193,31 @@ def test_the_choices_of_a_residual_network_follow_from_the_model():
     for field, value in (("norm_place", "mid"), ("skip", "no"), ("depth", 20)):
         with pytest.raises(SettingsError, match=field):
             Settings(model="resnet32", **{field: value})
+
+
+def test_a_model_of_the_users_own_is_told_by_its_name_and_its_arguments():
+    own = Settings(model="my.module:network", model_args="size = 3,mode=fast")
+    assert own.model_args == "mode='fast',size=3"
+    assert own.run_id == Settings(model=own.model, model_args="mode='fast',size=3").run_id
+    others = ({"model_args": "mode=fast"}, {"model": "my.module:other"}, {"model_args": None})
+    ids = {dataclasses.replace(own, **change).run_id for change in others}
+    assert len(ids | {own.run_id}) == 4
+    assert Settings(model=own.model, model_args="") == Settings(model=own.model)
+    assert (own.lr, own.dataset, own.width, own.activation) == (0.1, "glyphs", None, None)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"model_args": "depth"}, "must be key=value.*'depth' is not of the form key=value"),
+        ({"model_args": "seed=3"}, "'seed' is given already"),
+        ({"width": 0.5}, "`width` must be chosen with model=vgg11"),
+        ({"activation": "relu"}, "`activation` must be chosen with model=vgg11"),
+    ],
+)
+def test_what_is_not_for_a_model_of_the_users_own(chosen, message):
+    with pytest.raises(SettingsError, match=message):
+        Settings(model="my.module:network", **chosen)
 
 
 def test_one_value_has_one_form():

@@ -1,5 +1,6 @@
 """Data sets: the embedded glyphs, or any TFDS image classification set, memory-mapped."""
 
+from bnkit.data import glyphs, images
 from bnkit.data.batches import Batches
 from bnkit.data.dataset import DataError, Dataset, Split
 from bnkit.data.gaussian import load_gaussian
@@ -46,14 +47,20 @@ def check(name, *, data_dir=None, train_split=None, test_split=None, progress=Tr
     Args:
         others: As for `load`.
 
+    Returns:
+        The shape of an image, and the number of classes, as `load` will have them.
+
     Raises:
         DataError: As for `load`, but for images and labels that turn out to be damaged.
     """
     chosen = {"train_split": train_split, "test_split": test_split}
     if name == "glyphs":
         _check_no_splits(**chosen)
-    else:
-        locate(name, data_dir=data_dir, progress=progress, is_told=False, **chosen)
+        return glyphs.IMAGE_SHAPE, glyphs.CLASSES
+    builder, _, _ = images.locate(
+        name, data_dir=data_dir, progress=progress, is_told=False, **chosen
+    )
+    return images.shape_and_classes(builder)
 
 
 def _check_no_splits(**chosen):

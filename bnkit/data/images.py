@@ -7,9 +7,12 @@ from bnkit.data import builders, splits
 from bnkit.data.cache import cached, empty_split
 from bnkit.data.dataset import DataError
 
+# Height and width of images of sets that have them in all sizes, in pixels.
+_IMAGE_SIZE = 32
+
 
 def load_images(
-    name, *, data_dir=None, train_split=None, test_split=None, image_size=32, progress=True
+    name, *, data_dir=None, train_split=None, test_split=None, image_size=_IMAGE_SIZE, progress=True
 ):
     """Loads a TFDS set that has one image and one class label per example.
 
@@ -40,11 +43,8 @@ def load_images(
         test_split=test_split,
         progress=progress,
     )
-    shape = tuple(builder.info.features[image_key].shape)
-    resized = None in shape[:2]
-    if resized:
-        shape = (image_size, image_size, shape[2])
-    classes = builder.info.features[label_key].num_classes
+    resized = None in builder.info.features[image_key].shape[:2]
+    shape, classes = shape_and_classes(builder, image_size)
 
     def build(directory):
         total, decoded = sum(selection.size for selection in selected.values()), 0
@@ -82,6 +82,19 @@ def locate(name, *, data_dir, train_split, test_split, progress, is_told=True):
     builder = builders.prepared(name, data_dir, progress)
     keys = builders.features(builder)
     return builder, keys, splits.select(builder, *keys, train_split, test_split, is_told=is_told)
+
+
+def shape_and_classes(builder, image_size=_IMAGE_SIZE):
+    """The shape of an image as `load_images` gives it, and the number of classes.
+
+    Raises:
+        DataError: If the set is not one of labelled images.
+    """
+    image_key, label_key = builders.features(builder)
+    shape = tuple(builder.info.features[image_key].shape)
+    if None in shape[:2]:
+        shape = (image_size, image_size, shape[2])
+    return shape, builder.info.features[label_key].num_classes
 
 
 def _key(name, builder, selected, shape):

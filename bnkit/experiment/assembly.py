@@ -33,8 +33,8 @@ def make_trainer(settings, dataset, batches, clock):
     """The `Trainer` of a run, at its initial weights.
 
     Raises:
-        ValueError: For a layer from the user's own code that cannot be built, or does not give
-            finite values on the first of the batches.
+        ValueError: For a layer or model from the user's own code that cannot be built, or does not
+            give finite values on the first of the batches.
     """
     keras.utils.set_random_seed(settings.seed)
     strategy = _strategy(settings.strategy)
@@ -54,8 +54,8 @@ def make_trainer(settings, dataset, batches, clock):
                 weight_decay=settings.weight_decay,
                 clock=clock,
             )
-        if ":" in settings.norm:
-            _check_users_layer(model, dataset.prepare(batches.stack(0, 1)[0][0]))
+        if ":" in settings.norm or families.is_users(settings.model):
+            _check_users_code(settings, model, dataset.prepare(batches.stack(0, 1)[0][0]))
     return trainer
 
 
@@ -83,19 +83,23 @@ def _precision(name):
         keras.config.set_dtype_policy(before)
 
 
-def _check_users_layer(model, x):
-    """Checks that a layer from the user's code gives finite values on the first batch."""
-    norms = {layer.name: layer.output for layer in model.layers if layer.name.startswith("norm")}
-    upto = keras.Model(model.input, norms)
-    outputs, _ = upto.stateless_call(
-        [v.value for v in upto.trainable_variables],
-        [v.value for v in upto.non_trainable_variables],
+def _check_users_code(settings, model, x):
+    """Checks that layers or a model from the user's code give finite values on the first batch."""
+    if families.is_users(settings.model):
+        looked_at, named = model, ["network"]
+    else:
+        norms = [layer for layer in model.layers if layer.name.startswith("norm")]
+        looked_at = keras.Model(model.input, [layer.output for layer in norms])
+        named = [f"normalisation {layer.name}" for layer in norms]
+    outputs, _ = looked_at.stateless_call(
+        [v.value for v in looked_at.trainable_variables],
+        [v.value for v in looked_at.non_trainable_variables],
         x,
         training=True,
     )
-    for name, values in outputs.items():
+    for name, values in zip(named, tf.nest.flatten(outputs), strict=True):
         if not np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(values, "float32"))).all():
             raise ValueError(
-                f"the normalisation {name} must give finite values on the first batch. "
+                f"the {name} must give finite values on the first batch. "
                 f"Received: {values.shape} values that are not all finite"
             )

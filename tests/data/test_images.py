@@ -1,12 +1,14 @@
 """TFDS sets as data sets: the same images and labels, selected, resized and cached."""
 
+import functools
 import hashlib
 import json
 
 import numpy as np
 import pytest
 
-from bnkit.data import load
+from bnkit import data
+from bnkit.data import check, load
 from bnkit.data.dataset import DataError
 from bnkit.data.images import load_images
 
@@ -69,6 +71,14 @@ def test_images_of_many_sizes_are_resized_and_grey_stays_grey(data_dir):
     levels = np.sort(dataset.train.x.reshape(5, -1), axis=0)
     np.testing.assert_array_equal(levels, np.repeat(40 + np.arange(5)[:, None], 64, axis=1))
     assert loaded("grey", data_dir, image_size=9).input_shape == (9, 9, 1)
+
+
+@pytest.mark.parametrize("name", ["fixed", "grey", "glyphs"])
+def test_a_check_knows_the_shape_and_the_classes_beforehand(name, data_dir, monkeypatch):
+    few = functools.partial(data.load_glyphs, train_size=20, test_size=10)
+    monkeypatch.setattr(data, "load_glyphs", few)
+    dataset = load(name, data_dir=data_dir, progress=False)
+    assert check(name, data_dir=data_dir) == (dataset.input_shape, dataset.classes)
 
 
 def test_resizing_averages_what_it_leaves_out(tmp_path, store):

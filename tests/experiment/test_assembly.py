@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny_run import read, run
+from tiny_run import read, records, run
 
 from bnkit.training import Trainer
 
@@ -54,6 +54,26 @@ def test_a_run_with_a_layer_of_the_users_own(tmp_path):
     directory = run(tmp_path, norm=norm, steps=2, probes=())
     assert read(directory, "status.json")["status"] == "done"
     assert read(directory, "settings.json")["settings"]["norm"] == norm
+
+
+def test_a_run_with_a_model_of_the_users_own(tmp_path):
+    """Not the width that other models have: what there is to choose is in its arguments."""
+    own = {"model": "users_package.models:subclassed", "width": None}
+    directory = run(tmp_path, **own, steps=2, probes=("ics", "activations"))
+    assert read(directory, "status.json")["status"] == "done"
+    layers = [record["layers"] for record in records(directory) if record["kind"] == "ics"]
+    assert [len(names) for names in layers] == [2]
+    own = {"model": "users_package.models:small", "model_args": "units=3", "width": None}
+    directory = run(tmp_path, **own, steps=2, probes=())
+    described = read(directory, "settings.json")
+    assert described["settings"]["model_args"] == "units=3"
+    assert described["parameters"] == 3 * (32 * 32 * 3 + 1) + 4 * 3 + 10 * 4
+
+
+def test_a_model_that_is_not_finite_ends_before_its_first_step(tmp_path):
+    own = {"model": "users_package.models:infinite", "width": None}
+    with pytest.raises(ValueError, match=r"network must give finite values .*\(16, 10\)"):
+        run(tmp_path, **own, steps=2, probes=())
 
 
 @pytest.mark.parametrize("attribute", ["NotANumber", "Infinite"])

@@ -42,7 +42,7 @@ def test_settings_reach_a_perceptron(shape):
     settings = Settings(model="mlp", depth=3, width=1 / 64, activation="selu", seed=3)
     dataset = types.SimpleNamespace(classes=7, input_shape=shape)
     task = models.from_settings(settings, layers.get("bn"), dataset)
-    expected = models.mlp("bn", 3, 1 / 64, 7, shape, activation="selu", seed=3)
+    expected = models.perceptron("bn", 3, 1 / 64, 7, shape, activation="selu", seed=3)
     assert_equal(task.model, expected)
 
 

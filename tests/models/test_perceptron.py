@@ -10,7 +10,7 @@ from bnkit import models
 
 
 def small(norm="bn", **options):
-    return models.mlp(
+    return models.perceptron(
         norm, **{"depth": 4, "width": 1 / 64, "input_shape": (4, 3, 2), "seed": 0, **options}
     )
 
@@ -27,7 +27,7 @@ def test_layers_are_named_by_stage_in_forward_order():
 
 
 def test_width_multiplies_all_units_but_the_logits():
-    model = models.mlp("none", depth=3, width=0.125, classes=7, input_shape=(5,))
+    model = models.perceptron("none", depth=3, width=0.125, classes=7, input_shape=(5,))
     assert [layer.kernel.shape for layer in model.layers[1::2]] == [(5, 64), (64, 64), (64, 7)]
 
 

@@ -11,7 +11,7 @@ from bnkit.models.task import classification
 _UNITS = 512
 
 
-def mlp(
+def perceptron(
     norm="bn",
     depth=5,
     width=1.0,
@@ -57,13 +57,13 @@ def mlp(
         )
         x = normalised(x, dense, factory, f"norm{index}")
         x = keras.layers.Activation(activation, name=f"{activation}{index}")(x)
-    return keras.Model(inputs, logits(x, classes, next(initializers)), name=f"mlp{depth}")
+    return keras.Model(inputs, logits(x, classes, next(initializers)), name=f"perceptron{depth}")
 
 
 def from_settings(settings, norm, dataset):
     """The `Task` of a run, see `bnkit.models.from_settings`."""
     return classification(
-        mlp(
+        perceptron(
             norm,
             depth=settings.depth,
             width=settings.width,
