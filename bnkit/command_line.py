@@ -66,7 +66,7 @@ _HELP = {
         "depth": f"number of weight layers, {_models('depth')}",
         "norm_last": f"normalise the last layer, too, {_models('norm_last')}",
         "skip": f"have skip connections; --noskip is the plain twin, {_models('skip')}",
-        "norm_place": "post normalises what weight layers give; pre is the pre-activation form, "
+        "norm_place": "post normalises what weight layers or branches give, pre what they get, "
         f"{_models('norm_place')}",
         "activation": f"non-linearity: {_valid('activation')}",
         "dataset": f"{_valid('dataset')}; glyphs are rendered here",

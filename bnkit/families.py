@@ -77,6 +77,7 @@ _ON_IMAGES = {
     "test_split": _SPLIT,
 }
 _RECTIFIERS = one_of(("relu", "elu", "selu"))
+_PLACES = one_of(("post", "pre"))
 
 
 def _bytes_of_vgg(settings):
@@ -132,13 +133,42 @@ def _resnet(depth):
             **_ON_IMAGES,
             "width": POSITIVE,
             "skip": TRUTH,
-            "norm_place": one_of(("post", "pre")),
+            "norm_place": _PLACES,
             "activation": _RECTIFIERS,
         },
         timing_steps=5,
         least_bytes=_bytes_of_resnet,
         variant={"depth": depth},
     )
+
+
+def _bytes_of_transformer(settings):
+    """Weights with a gradient of the dense layers of its four blocks.
+
+    For every sample, at one token at least, the inputs of a block's three dense layers of 1, 1 and
+    4 times the channels of a token.
+    """
+    channels = 4 * max(1, round(16 * settings.width))
+    return {
+        "width": 4 * 2 * 4 * 12 * channels**2,
+        "batch_size": 4 * 6 * 4 * channels * settings.batch_size,
+    }
+
+
+_TRANSFORMER = Entry(
+    family="vision_transformer",
+    summary="vision transformer of 4 blocks, `width` times as wide",
+    data=Data.IMAGES,
+    defaults={**_OF_CLASSIFIERS, "width": 0.5, "norm_place": "pre", "activation": "gelu"},
+    rules={
+        **_ON_IMAGES,
+        "width": POSITIVE,
+        "norm_place": _PLACES,
+        "activation": one_of(("gelu", "relu", "elu", "selu")),
+    },
+    timing_steps=5,
+    least_bytes=_bytes_of_transformer,
+)
 
 
 def _bytes_of_perceptron(settings):
@@ -237,6 +267,7 @@ PATH = "package.module:function"
 MODELS = {
     **{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)},
     **{f"resnet{depth}": _resnet(depth) for depth in (20, 32, 56)},
+    "vit_tiny": _TRANSFORMER,
     "mlp": _PERCEPTRON,
     "dln": _DEEP_LINEAR,
 }

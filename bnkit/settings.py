@@ -101,8 +101,8 @@ class Settings:
         depth: Number of weight layers, of a perceptron or the deep linear network.
         norm_last: Whether the deep linear network normalises its last layer, too.
         skip: Whether a residual network has its skip connections; the plain twin has none.
-        norm_place: "post" normalises what the weight layers give, "pre" is the pre-activation form
-            of a residual network.
+        norm_place: "post" normalises what the weight layers of a residual network or the branches
+            of a transformer give, "pre" what they get.
         activation: Name of the non-linearity; "linear" for the deep linear network.
         dataset: `glyphs`, or the name of a TensorFlow Datasets image classification set;
             `gaussian` for the deep linear network.

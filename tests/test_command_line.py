@@ -197,7 +197,7 @@ def test_help_has_every_flag_once_with_its_default():
         assert shown.count(f"\n  --{name} ") == 1, name
     # A line may end anywhere in it.
     flat = " ".join(shown.split())
-    assert "[0.25; resnet20, resnet32, resnet56: 0.5; dln: 10.0]" in flat
+    assert "[0.25; resnet20, resnet32, resnet56, vit_tiny: 0.5; dln: 10.0]" in flat
     assert "[landscape,ics,activations]" in shown
     assert "[mlp: 5; dln: 25]" in shown and "network; or a list [vgg11]" in shown
     assert max(map(len, shown.splitlines())) <= 100

@@ -24,6 +24,13 @@ NEEDS = [
     # Three convolutions of 3x3 from 32 to 32 channels; at least four of their inputs.
     ({"model": "resnet20", "width": 0.5, "batch_size": 1}, "width", 3 * 3 * 3 * 32 * 32 * 2 * 4),
     ({"model": "resnet20", "width": 0.5, "batch_size": 10**6}, "batch_size", 4 * 32 * 10**6 * 4),
+    # Four blocks of 4 + 4 + 4 matrices of 32x32, the last eight in two of them; their inputs.
+    ({"model": "vit_tiny", "width": 0.5, "batch_size": 1}, "width", 4 * 12 * 32 * 32 * 2 * 4),
+    (
+        {"model": "vit_tiny", "width": 0.5, "batch_size": 10**6},
+        "batch_size",
+        4 * 6 * 32 * 10**6 * 4,
+    ),
     # Three matrices between hidden layers of 128 units; four layers of them.
     ({"model": "mlp", "width": 0.25, "batch_size": 1}, "width", 3 * 128 * 128 * 2 * 4),
     ({"model": "mlp", "width": 0.25, "batch_size": 10**6}, "batch_size", 4 * 128 * 10**6 * 4),

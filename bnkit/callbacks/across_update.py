@@ -1,6 +1,5 @@
 """Probes of what the real update of a step does."""
 
-from bnkit import probes
 from bnkit.callbacks.probe import ProbeCallback
 from bnkit.callbacks.steps import unwrapped
 from bnkit.probes.objective import read
@@ -8,6 +7,8 @@ from bnkit.probes.objective import read
 
 class AcrossUpdate(ProbeCallback):
     """A probe of the weights before and after the real update of a step.
+
+    When it is traced, `measure` says in `layers` which layers it measures.
 
     Raises:
         ValueError: at the start of `model.fit` with an optimizer that gathers the gradients of
@@ -34,10 +35,9 @@ class AcrossUpdate(ProbeCallback):
         return weights, read(self.model.non_trainable_variables), weights
 
     def after_update(self, batch):
-        names = [stage.name for stage in probes.stages(self.model)]
         next_weights = read(self.model.trainable_variables)
         measured = self.take(batch, self._weights, self._state, next_weights, *self.numbers())
-        self.record(layers=names, **measured)
+        self.record(layers=list(self.layers), **measured)
         self._weights = self._state = None
 
     def numbers(self):

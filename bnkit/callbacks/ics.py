@@ -27,4 +27,5 @@ class InternalCovariateShift(AcrossUpdate):
             state=state,
             statistics=self.statistics,
         )
+        self.layers = measured.layers
         return tensors(measured)

@@ -30,6 +30,7 @@ class Weights(AcrossUpdate):
             state=state,
             statistics=self.statistics,
         )
+        self.layers = measured.layers
         return tensors(measured)
 
     def example(self):

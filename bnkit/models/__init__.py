@@ -12,8 +12,18 @@ from bnkit.models.perceptron import perceptron
 from bnkit.models.resnet import resnet
 from bnkit.models.task import Task
 from bnkit.models.vgg import vgg
+from bnkit.models.vision_transformer import vision_transformer
 
-__all__ = ["Task", "check", "deep_linear", "from_settings", "perceptron", "resnet", "vgg"]
+__all__ = [
+    "Task",
+    "check",
+    "deep_linear",
+    "from_settings",
+    "perceptron",
+    "resnet",
+    "vgg",
+    "vision_transformer",
+]
 
 
 def check(settings, input_shape, classes):

@@ -13,9 +13,9 @@ class ICS(NamedTuple):
 
     Attributes:
         layers: Names of the weight layers, in forward order.
-        l2: `[layers]`, `||G_i - G'_i||_2`; exactly 0 for the first layer.
-        cosine: `[layers]`, the cosine of the angle between `G_i` and `G'_i`; 1 for the first
-            layer, NaN if one of them is 0.
+        l2: `[layers]`, `||G_i - G'_i||_2`; exactly 0 for a layer that none comes before.
+        cosine: `[layers]`, the cosine of the angle between `G_i` and `G'_i`; 1 for a layer that
+            none comes before, NaN if one of them is 0.
         gradient_norm: `[layers]`, `||G_i||_2`.
     """
 
@@ -31,8 +31,10 @@ def internal_covariate_shift(
     """How much each layer's gradient changes because the layers *before* it were updated.
 
     `G_i` is the gradient for layer i at W(t), `G'_i` the same with the layers before i at W(t+1)
-    and layer i and those after it still at W(t), both on the same batch. Scale and shift of a
-    normalisation belong to the weight layer that it follows (see `stages`).
+    and all others, layer i among them, still at W(t), both on the same batch. A layer comes before
+    another if its output reaches it: on a graph that branches, layers side by side do not move one
+    another. Scale and shift of a normalisation belong to the weight layer that it follows (see
+    `stages`).
 
     Args:
         model, loss_fn, batch, weights, state, statistics: See `bnkit.probes`.
@@ -45,23 +47,22 @@ def internal_covariate_shift(
     objective = Objective(model, loss_fn, batch, weights, state, statistics)
     current = objective.weights
     following = read(next_weights, model.trainable_variables, "next_weights")
-    layers = stages(model)
+    layers = stages(model, batch[0])
     evaluate = objective.evaluator()
     _, gradient = evaluate(current)
-    mixed = list(current)
     l2, cosine, norms = [], [], []
-    for i, layer in enumerate(layers):
+    for layer in layers:
         before = [gradient[p] for p in layer.positions]
-        # Nothing comes before the first layer: its gradient does not change. For each of the
-        # others a plain gradient is taken; in a graph, what they share is computed once.
-        after = before if i == 0 else evaluate(mixed, of=layer.positions)[1]
+        moved = {p for other in layer.before for p in layers[other].positions}
+        mixed = [following[p] if p in moved else here for p, here in enumerate(current)]
+        # The gradient of a layer that none comes before does not change. For each of the others a
+        # plain gradient is taken; in a graph, what they share is computed once.
+        after = evaluate(mixed, of=layer.positions)[1] if moved else before
         norm = tf.linalg.global_norm(before)
         l2.append(tf.linalg.global_norm([a - b for a, b in zip(after, before, strict=True)]))
         inner = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(after, before, strict=True)])
         cosine.append(inner / (norm * tf.linalg.global_norm(after)))
         norms.append(norm)
-        for p in layer.positions:
-            mixed[p] = following[p]
     names = tuple(layer.name for layer in layers)
     # Rounding may take a cosine slightly past 1.
     cosine = tf.clip_by_value(tf.stack(cosine), -1, 1)

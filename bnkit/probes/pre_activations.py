@@ -10,7 +10,7 @@ _ACTIVATIONS = {
     name.replace("_", "")
     for name in dir(keras.activations)
     if name not in ("get", "serialize", "deserialize", "linear") and not name.startswith("_")
-} | {"prelu"}
+} | {"prelu", "attention"}
 
 
 def pre_activations(model, weights, state, x, statistics="batch"):
@@ -22,7 +22,8 @@ def pre_activations(model, weights, state, x, statistics="batch"):
     that is taken.
 
     A non-linearity is the `activation` of a layer, if it is not linear; or a layer or operation
-    with the name of one of `keras.activations`; or PReLU. Tensors are followed from layer to layer.
+    with the name of one of `keras.activations`; or PReLU; or Attention, whose queries, keys and
+    values are what is taken. Tensors are followed from layer to layer.
     If the code of a subclassed model computes between two layers, they are taken as connected when
     they are called one after the other, and the second gets a tensor that no call before has seen,
     of the shape of the first's output. Otherwise the first's output is the end. If a layer is
@@ -37,9 +38,10 @@ def pre_activations(model, weights, state, x, statistics="batch"):
         statistics: "batch" for a call in training mode, "moving" for one in inference mode.
 
     Returns:
-        List of `(name, tensor)` in the order of `stages(model)`, with their names, tensors in the
-        type of the computation. Layers whose call cannot be seen are left out: those that are not
-        called, or are called in a graph of their own (a loop, a `tf.function` inside the model).
+        List of `(name, tensor)` with the names and in the order of `stages(model, x)`, tensors in
+        the type of the computation. Layers whose call cannot be seen are left out: those that are
+        not called, or are called in a graph of their own (a loop, a `tf.function` inside the
+        model).
     """
     inside = parts(model)
     holders = _holders(inside)
@@ -47,7 +49,7 @@ def pre_activations(model, weights, state, x, statistics="batch"):
     with recorded(_targets(inside, weight_layers)) as calls:
         outputs, _ = call_at(model, weights, state, x, statistics)
     found = []
-    for stage in stages(model):
+    for stage in stages(model, x):
         variables = [model.trainable_variables[p] for p in stage.positions]
         matrix = next(variable for variable in variables if _is_matrix(variable))
         if id(matrix) not in holders:

@@ -57,7 +57,7 @@ def weights(
     following = read(next_weights, model.trainable_variables, "next_weights")
     _, gradient = objective.loss_and_gradient(current)
     lr = tf.cast(lr, tf.float64)
-    layers = stages(model)
+    layers = stages(model, batch[0])
     rows = []
     for layer in layers:
         kernels = [p for p in layer.positions if len(current[p].shape) >= 2]

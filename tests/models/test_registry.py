@@ -37,6 +37,15 @@ def test_settings_reach_a_residual_network(chosen):
     assert_equal(task.model, expected)
 
 
+@pytest.mark.parametrize("place", ["pre", "post"])
+def test_settings_reach_a_vision_transformer(place):
+    task = made("vit_tiny", "layer", width=1 / 16, norm_place=place, activation="relu")
+    expected = models.vision_transformer(
+        "layer", 4, 1 / 16, 7, (8, 8, 1), norm_place=place, activation="relu", seed=3
+    )
+    assert_equal(task.model, expected)
+
+
 @pytest.mark.parametrize("shape", [(8, 8, 1), (6,)])
 def test_settings_reach_a_perceptron(shape):
     settings = Settings(model="mlp", depth=3, width=1 / 64, activation="selu", seed=3)

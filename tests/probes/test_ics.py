@@ -93,8 +93,11 @@ def updated(model, batch, learning_rate=0.1):
     return [v.numpy() for v in copy.trainable_variables]
 
 
-def brute_force(model, batch, next_weights, layer_of):
-    """Definition 2.1 with weights set on a copy; `layer_of`: the layer number of each variable."""
+def brute_force(model, batch, next_weights, layer_of, before=range):
+    """Definition 2.1 with weights set on a copy.
+
+    `layer_of`: the layer number of each variable; `before(i)`: the numbers of layers before i.
+    """
     copy = keras.models.clone_model(model)
     current = [v.numpy() for v in model.trainable_variables]
 
@@ -111,7 +114,7 @@ def brute_force(model, batch, next_weights, layer_of):
     numbers = sorted(set(layer_of))
     return measures(
         [gradient_of(i, moved=()) for i in numbers],
-        [gradient_of(i, moved=range(i)) for i in numbers],
+        [gradient_of(i, moved=before(i)) for i in numbers],
     )
 
 
@@ -152,6 +155,98 @@ def test_equals_the_definition_on_a_vgg(vgg_case, in_graph):
     np.testing.assert_allclose(angle[0], 1, rtol=1e-6)
     assert np.min(l2[1:]) > 1e-3
     assert np.max(np.abs(angle)) <= 1
+
+
+# --- graphs that branch ---
+
+
+def numbered(model, logits):
+    """The layer number in each variable's path: `norm3/gamma` goes with layer 3."""
+    found = [re.search(r"(\d+)/\w+$", v.path) for v in model.trainable_variables]
+    return [int(match[1]) if match else logits for match in found]
+
+
+def check_branches(model, batch, numbers, before=range):
+    """Against the definition; the first has exactly no shift, every other has one."""
+    next_weights = updated(model, batch)
+    expected = brute_force(model, batch, next_weights, numbers, before)
+    found = []
+
+    def measure(x, y):
+        found.append(internal_covariate_shift(model, CROSS_ENTROPY, (x, y), next_weights))
+        return found[0][1:]
+
+    actual = tf.function(measure, autograph=False)(*map(tf.constant, batch))
+    for got, want in zip(actual, expected, strict=True):
+        assert error(got, want) < 1e-4
+    assert actual[0][0] == 0 and (actual[0][1:] > 1e-5).numpy().all()
+    return found[0].layers
+
+
+@pytest.mark.parametrize(("norm", "place"), [("bn", "post"), ("bn", "pre"), ("weight", "post")])
+def test_equals_the_definition_on_a_residual_network(norm, place):
+    """Every convolution reaches all after it, by its branch or by the skip connections."""
+    model = models.resnet(norm, width=1 / 8, input_shape=(4, 4, 3), norm_place=place, seed=0)
+    layers = check_branches(model, images(4, (4, 4, 3)), numbered(model, 20))
+    assert layers == (*(f"conv{i}" for i in range(1, 20)), "logits")
+
+
+@pytest.mark.parametrize(("norm", "place"), [("bn", "post"), ("layer", "pre")])
+def test_equals_the_definition_on_a_vision_transformer(norm, place):
+    """Key and value have what query has before them: 2, 3 and 4, and 8, 9 and 10."""
+    model = models.vision_transformer(
+        norm, 2, width=1 / 8, input_shape=(8, 8, 3), norm_place=place, seed=0
+    )
+    beside = {3: 1, 4: 2, 9: 1, 10: 2}
+    layers = check_branches(
+        model,
+        images(),
+        numbered(model, 14),
+        lambda i: range(1, i - beside.get(i, 0)),
+    )
+    assert layers[:5] == ("dense1", "query2", "key3", "value4", "project5")
+    assert layers[-3:] == ("dense12", "dense13", "logits")
+
+
+def test_equals_the_definition_with_a_weighted_shortcut():
+    """A shortcut, its branch of two and a norm on each; numbers say who belongs to whom.
+
+    0 is the stem, 1 and 2 the branch, 3 the shortcut, 4 the head.
+    """
+    inputs = keras.Input((5,))
+    dense = {i: keras.layers.Dense(n, name=f"w{i}") for i, n in enumerate((6, 6, 6, 6, 10))}
+    norm = {i: BatchNorm(name=f"n{i}") for i in range(4)}
+    x = keras.layers.ReLU()(norm[0](dense[0](inputs)))
+    shortcut = norm[3](dense[3](x))
+    branch = norm[2](dense[2](keras.layers.ReLU()(norm[1](dense[1](x)))))
+    model = keras.Model(inputs, dense[4](keras.layers.ReLU()(branch + shortcut)))
+    before = {0: [], 1: [0], 2: [0, 1], 3: [0], 4: [0, 1, 2, 3]}
+    rng = np.random.default_rng(0)
+    batch = rng.normal(size=(12, 5)).astype("float32"), rng.integers(0, 10, 12)
+    numbers = numbered(model, None)
+    next_weights = updated(model, batch)
+    expected = brute_force(model, batch, next_weights, numbers, before.get)
+    ics = internal_covariate_shift(model, CROSS_ENTROPY, batch, next_weights)
+    order = [int(name[1:]) for name in ics.layers]
+    assert sorted(order) == list(range(5)) and order[0] == 0 and order[-1] == 4
+    for got, want in zip(ics[1:], expected, strict=True):
+        assert error(got, np.asarray(want)[order]) < 1e-4
+
+
+def test_branches_of_two_inputs_have_no_shift():
+    """Each begins at the data: neither reaches the other, and both move what follows."""
+    a, b = keras.Input((3,), name="a"), keras.Input((4,), name="b")
+    first, second = keras.layers.Dense(5, name="w1")(a), keras.layers.Dense(5, name="w2")(b)
+    outputs = keras.layers.Dense(10, name="w3")(keras.layers.ReLU()(first + second))
+    model = keras.Model([a, b], outputs)
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(8, n)).astype("float32") for n in (3, 4)]
+    following = [v.numpy() + 0.1 for v in model.trainable_variables]
+    batch = (x, rng.integers(0, 10, 8))
+    ics = internal_covariate_shift(model, CROSS_ENTROPY, batch, following)
+    np.testing.assert_array_equal(ics.l2[:2], [0, 0])
+    np.testing.assert_allclose(ics.cosine[:2], [1, 1], rtol=1e-6)
+    assert ics.l2[2] > 1e-3
 
 
 def test_without_an_update_nothing_shifts(vgg_case):

@@ -67,6 +67,40 @@ def test_a_vgg_gives_what_its_non_linearities_get(norm):
     assert_same(captured(model, x), expected)
 
 
+@pytest.mark.parametrize("norm", ["none", "bn", "group"])
+@pytest.mark.parametrize("place", ["post", "pre"])
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_residual_network_gives_the_sums_and_what_is_within_a_block(norm, place, skip):
+    model = models.resnet(
+        norm, width=1 / 8, input_shape=(5, 4, 3), norm_place=place, skip=skip, seed=0
+    )
+    x = np.random.default_rng(0).normal(size=(8, 5, 4, 3)).astype("float32")
+    wanted = [model.get_layer(f"relu{i}").input for i in range(1, 20)] + [model.output]
+    names = [f"conv{i}" for i in range(1, 20)] + ["logits"]
+    assert_same(captured(model, x), dict(zip(names, values_of(model, wanted, x), strict=True)))
+
+
+@pytest.mark.parametrize("norm", ["none", "bn", "layer"])
+@pytest.mark.parametrize("place", ["post", "pre"])
+def test_a_vision_transformer_gives_what_attention_and_non_linearities_get(norm, place):
+    """Where a weight layer follows, its input: that is what a branch begins with."""
+    model = models.vision_transformer(
+        norm, 2, width=1 / 8, input_shape=(8, 4, 3), norm_place=place, seed=0
+    )
+    x = np.random.default_rng(0).normal(size=(6, 8, 4, 3)).astype("float32")
+    wanted = {"dense1": model.get_layer("query2").input}
+    for first in (2, 8):
+        names = f"query{first}", f"key{first + 1}", f"value{first + 2}"
+        wanted |= {name: model.get_layer(name).output for name in names}
+        wanted[f"project{first + 3}"] = model.get_layer(f"dense{first + 4}").input
+        wanted[f"dense{first + 4}"] = model.get_layer(f"gelu{first + 4}").input
+        after = "logits" if first == 8 else "query8"
+        wanted[f"dense{first + 5}"] = model.get_layer(after).input
+    wanted["logits"] = model.output
+    values = values_of(model, list(wanted.values()), x)
+    assert_same(captured(model, x), dict(zip(wanted, values, strict=True)))
+
+
 @pytest.mark.parametrize("norm_last", [False, True])
 def test_a_linear_network_gives_the_outputs_of_its_stages(norm_last):
     model = models.deep_linear("bn", depth=3, dim=4, norm_last=norm_last, seed=0)

@@ -1,8 +1,11 @@
 """Which weights form a layer of the study."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bnkit import models
 from bnkit.layers import BatchNorm
@@ -174,6 +177,183 @@ def test_weights_of_a_layer_around_others_are_not_lost():
         "a": ["a/kernel", "a/bias", "s/factor"],
         "b": ["b/kernel", "b/bias"],
         "projected": ["projected/matrix"],
+    }
+
+
+# --- graphs that branch ---
+
+
+def before(model, x=None):
+    """`{stage: names of those before it}`."""
+    found = stages(model, x)
+    return {stage.name: [found[i].name for i in stage.before] for stage in found}
+
+
+def number(path):
+    """The number in the name of a layer of bnkit's models; the logits are the last."""
+    found = re.search(r"(\d+)/\w+$", path)
+    return int(found[1]) if found else np.inf
+
+
+BRANCHING = [
+    lambda norm, place: models.resnet(
+        norm, width=1 / 8, input_shape=(4, 4, 1), norm_place=place, classes=3
+    ),
+    lambda norm, place: models.vision_transformer(
+        norm, 2, width=1 / 8, input_shape=(4, 4, 1), norm_place=place, classes=3
+    ),
+]
+
+
+@pytest.mark.parametrize("make", BRANCHING, ids=["resnet", "vit"])
+@pytest.mark.parametrize("norm", ["none", "bn", "layer", "weight"])
+@pytest.mark.parametrize("place", ["post", "pre"])
+def test_models_of_bnkit_say_in_their_names_what_belongs_together(make, norm, place):
+    """A normalisation has the number of its weight layer; query, key and value do not move."""
+    model = make(norm, place)
+    found = stages(model)
+    positions = [p for stage in found for p in stage.positions]
+    assert sorted(positions) == list(range(len(model.trainable_variables)))
+    for place_of, stage in enumerate(found):
+        own = {number(model.trainable_variables[p].path) for p in stage.positions}
+        assert own == ({place_of + 1} if stage is not found[-1] else {np.inf}), stage.name
+        kinds = [other.name.rstrip("0123456789") for other in found[:place_of]]
+        beside = {"key": 1, "value": 2}.get(stage.name.rstrip("0123456789"), 0)
+        assert stage.before == tuple(range(place_of - beside))
+        assert kinds[place_of - beside :] == ["query", "key"][:beside]
+    assert [stage.name for stage in found][-1] == "logits"
+
+
+def test_a_shortcut_and_its_branch_are_side_by_side():
+    """Each normalisation belongs to the weight layer on its own path, the last to the last."""
+    inputs = Input((3,))
+    x = Dense(4, name="stem")(inputs)
+    branch = norm("n2")(Dense(4, name="b")(norm("n1")(Dense(4, name="a")(x))))
+    shortcut = norm("ns")(Dense(4, name="s")(x))
+    outputs = Dense(2, name="head")(norm("n3")(branch + shortcut))
+    found = paths(keras.Model(inputs, outputs))
+    assert found["a"][2:] == ["n1/gamma", "n1/beta"] and found["s"][2:] == ["ns/gamma", "ns/beta"]
+    assert found["b"][2:4] == ["n2/gamma", "n2/beta"]
+    last = list(found)[-2]
+    assert found[last][-2:] == ["n3/gamma", "n3/beta"] and last in ("b", "s")
+    assert {k: sorted(v) for k, v in before(keras.Model(inputs, outputs)).items()} == {
+        "stem": [],
+        "a": ["stem"],
+        "s": ["stem"],
+        "b": ["a", "stem"],
+        "head": ["a", "b", "s", "stem"],
+    }
+
+
+def test_keras_attention():
+    inputs = Input((5, 4))
+    x = Dense(4, name="embed")(inputs)
+    attention = keras.layers.MultiHeadAttention(2, 2, name="attention")
+    model = keras.Model(inputs, Dense(2, name="head")(x + attention(norm("n")(x), x)))
+    assert before(model) == {
+        "embed": [],
+        "query": ["embed"],
+        "key": ["embed"],
+        "value": ["embed"],
+        "attention_output": ["embed", "query", "key", "value"],
+        "head": ["embed", "query", "key", "value", "attention_output"],
+    }
+    assert paths(model)["embed"][2:] == ["n/gamma", "n/beta"]
+
+
+def test_layers_of_one_name_are_told_apart_by_their_paths():
+    inputs = Input((5, 4))
+    x = keras.layers.MultiHeadAttention(1, 2, name="first")(inputs, inputs)
+    x = keras.layers.MultiHeadAttention(1, 2, name="second")(x, x)
+    names = [stage.name for stage in stages(keras.Model(inputs, x))]
+    kinds = ("query", "key", "value", "attention_output")
+    assert sorted(names) == sorted(f"{of}/{kind}" for of in ("first", "second") for kind in kinds)
+
+
+class Residual(keras.Model):
+    """Two inputs' branches, a sum in code, and layers listed in another order than called."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.norm = Dense(2, name="head"), norm("n")
+        self.right, self.left = Dense(4, name="right"), Dense(4, name="left")
+        self.unused = Dense(4, name="unused")
+        self.unused.build((None, 4))
+
+    def call(self, inputs, training=False):
+        x = self.left(inputs["a"]) * 2
+        x = self.norm(x, training=training) + self.right(inputs["b"])
+        return self.head(x)
+
+
+def test_a_subclassed_model_by_its_call():
+    """In the order of the calls; a layer that is not called comes last, alone."""
+    model, x = Residual(), {"a": np.ones((2, 3)), "b": np.ones((2, 5), "float32")}
+    model(x)
+    expected = {"left": [], "right": [], "head": ["left", "right"], "unused": []}
+    assert before(model, x) == expected
+    specs = {name: tf.TensorSpec((None, values.shape[1])) for name, values in x.items()}
+    assert before(model, specs) == expected
+    stage = next(stage for stage in stages(model, x) if stage.name == "left")
+    names = [model.trainable_variables[p].path.split("/")[-2] for p in stage.positions]
+    assert sorted(names) == ["left", "left", "n", "n"]
+    assert list(before(model)) == ["head", "right", "left", "unused"]
+
+
+def test_in_a_loop_layers_come_as_listed():
+    inputs = Input((6, 3))
+    cells = [keras.layers.SimpleRNNCell(4, name=name) for name in ("first", "second")]
+    x = keras.layers.RNN(cells)(Dense(5, name="embed")(inputs))
+    model = keras.Model(inputs, Dense(2, name="head")(x))
+    assert before(model) == {
+        "embed": [],
+        "first": ["embed"],
+        "second": ["embed", "first"],
+        "head": ["embed", "first", "second"],
+    }
+
+
+def test_of_a_product_of_matrices_the_first_comes_first():
+
+    class LowRank(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.a = keras.layers.EinsumDense("bi,ij->bj", 2, name="down")
+            self.b = keras.layers.EinsumDense("bi,ij->bj", 3, name="up")
+            self.a.build((None, 4))
+            self.b.build((None, 2))
+
+        def call(self, x):
+            return x @ (self.a.kernel @ self.b.kernel)
+
+    inputs = Input((6, 3))
+    x = keras.layers.LSTM(4, name="lstm")(inputs)
+    model = keras.Model(inputs, Dense(2, name="head")(LowRank()(x)))
+    expected = {
+        "lstm_cell": [],
+        "down": ["lstm_cell"],
+        "up": ["lstm_cell", "down"],
+        "head": ["lstm_cell", "down", "up"],
+    }
+    assert before(model) == expected
+
+
+def test_half_precision_and_shapes_do_not_hide_or_join_anything():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    inputs = Input((3,))
+
+    class Counted(keras.layers.Layer):
+        def call(self, x, other):
+            return x * tf.cast(tf.shape(other)[0], x.dtype)
+
+    a, b = Dense(4, name="a")(inputs), Dense(4, name="b")(inputs)
+    c = Dense(4, name="c")(Counted()(a, b))
+    found = before(keras.Model(inputs, Dense(2, name="d")(c + b)))
+    assert {name: sorted(names) for name, names in found.items()} == {
+        "a": [],
+        "b": [],
+        "c": ["a"],
+        "d": ["a", "b", "c"],
     }
 
 
