@@ -7,6 +7,7 @@ import reference
 import tensorflow as tf
 from reference import error
 
+from bnkit import models
 from bnkit.layers import BatchNorm, CovariateNoise, LpNorm, NoisyBatchNorm
 from bnkit.probes.batch_norm_identity import batch_norm_identity
 from bnkit.probes.objective import Objective
@@ -80,6 +81,77 @@ def test_masked_values_have_gradients_but_no_part_in_the_statistics(norm, masks_
     expected = float(tf.reduce_sum(tf.square(tape.gradient(loss, y))))
     np.testing.assert_allclose(identity.left, [expected], rtol=1e-5)
     np.testing.assert_allclose(identity.right, identity.left, rtol=1e-4)
+
+
+class Tapped(keras.layers.Layer):
+    """A batch norm, with zeros added to its inputs and outputs whose gradients a tape can take."""
+
+    def __init__(self, samples, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = BatchNorm(name=self.name)
+        self._samples = samples
+
+    def build(self, shape):
+        self.norm.build(shape)
+        shape = (self._samples, *shape[1:])
+        zeros = {"initializer": "zeros", "trainable": False}
+        self.at_y = self.add_weight(name="at_y", shape=shape, **zeros)
+        self.at_z = self.add_weight(name="at_z", shape=shape, **zeros)
+
+    def call(self, x, training=False):
+        self.y = x + self.at_y
+        return self.norm(self.y, training=training) + self.at_z
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+TAPPED = {
+    "residual": lambda norm: models.resnet(norm, width=1 / 8, input_shape=(4, 4, 2), seed=0),
+    "pre-activation": lambda norm: models.resnet(
+        norm, width=1 / 8, input_shape=(4, 4, 2), norm_place="pre", seed=0
+    ),
+    "tokens": lambda norm: models.vision_transformer(
+        norm, 2, width=1 / 8, input_shape=(8, 4, 2), seed=0
+    ),
+    "tokens, post": lambda norm: models.vision_transformer(
+        norm, 2, width=1 / 8, input_shape=(8, 4, 2), norm_place="post", seed=0
+    ),
+}
+
+
+@pytest.mark.parametrize("make", TAPPED.values(), ids=TAPPED.keys())
+def test_on_graphs_that_branch_both_sides_are_those_of_a_plain_tape(make):
+    """Sums, attention and a token axis: units are the last axis, all others count as samples."""
+    model = make(lambda name: Tapped(8, name=name))
+    x, y = images(8, model.input_shape[1:])
+    taps = [layer for layer in model.layers if isinstance(layer, Tapped)]
+    rng = np.random.default_rng(0)
+    for tap in taps:
+        tap.norm.gamma.assign(rng.uniform(0.5, 2, tap.norm.gamma.shape))
+    sources = [(tap.at_y.value, tap.at_z.value) for tap in taps]
+    with tf.GradientTape() as tape:
+        tape.watch(tf.nest.flatten(sources))
+        loss = CROSS_ENTROPY(y, model(x, training=True))
+    gradients = tape.gradient(loss, sources)
+    left, right, ratio = [], [], []
+    for tap, (by_y, g) in zip(taps, gradients, strict=True):
+        units = tap.y.shape[-1]
+        rows, by_y, g = (np.asarray(t, np.float64).reshape(-1, units) for t in (tap.y, by_y, g))
+        variance = rows.var(axis=0) + tap.norm.epsilon
+        y_hat = (rows - rows.mean(axis=0)) / np.sqrt(variance)
+        bracket = (g**2).sum(0) - (g.sum(0) ** 2 + (g * y_hat).sum(0) ** 2) / len(rows)
+        left.append((by_y**2).sum())
+        right.append((tap.norm.gamma.numpy() ** 2 / variance * bracket).sum())
+        ratio.append(np.sqrt((by_y**2).sum() / (g**2).sum()))
+
+    identity = batch_norm_identity(model, CROSS_ENTROPY, (x, y))
+
+    assert identity.layers == tuple(tap.name for tap in taps)
+    assert len(taps) >= 5 and min(left) > 0
+    np.testing.assert_allclose(identity.left, left, rtol=1e-4)
+    np.testing.assert_allclose(identity.right, right, rtol=1e-4)
+    np.testing.assert_allclose(identity.gradient_ratio, ratio, rtol=1e-4)
 
 
 CASES = {"dense": ((16, 5), -1), "image": ((4, 3, 3, 5), -1), "axis 1": ((4, 5, 3, 3), 1)}
