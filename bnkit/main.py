@@ -136,8 +136,8 @@ def _check_code_and_data(values, grid):
     """Looks for the user's own layers and models and for the data before anything is made on disk.
 
     Raises:
-        ValueError: If there is no such layer, model, data set or split, or the model does not fit the
-            data or the normalisation.
+        ValueError: If there is no such layer, model, data set or split, or the model does not fit
+            the data or the normalisation.
     """
     paths = {settings.norm for settings in grid if ":" in settings.norm}
     sets = {

@@ -6,7 +6,7 @@ from bnkit.data.dataset import DataError, Dataset, Split
 from bnkit.data.gaussian import load_gaussian
 from bnkit.data.glyphs import load_glyphs
 from bnkit.data.handed import as_batch
-from bnkit.data.images import load_images, locate
+from bnkit.data.images import load_images
 
 __all__ = ["Batches", "DataError", "Dataset", "Split", "as_batch", "check", "load", "load_gaussian"]
 

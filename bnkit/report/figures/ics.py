@@ -25,7 +25,7 @@ FIGURE = CovariateShift(
     (L2, COSINE),
     lambda ics: [
         "$G_i$: gradient of layer $i$'s weights at step $t$;",
-        "$G'_i$: the same with layers $1 .. i-1$ as they are after the update;",
+        "$G'_i$: the same with the layers before $i$ as they are after the update;",
         "same batch.",
     ],
 )
