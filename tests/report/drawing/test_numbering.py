@@ -29,6 +29,9 @@ def test_a_number_is_the_place_in_the_record_whatever_the_name():
         (16, {2, 5, 10}, {3, 11}),
         (17, {9, 17}, {9, 13}),
         (25, {9, 17}, {9, 13}),
+        (33, {9, 17}, {9, 13}),
+        (34, {11, 23}, {11, 23}),
+        (56, {19, 37}, {19, 37}),
     ],
 )
 def test_the_layers_of_the_paper_are_chosen_where_there_are_such(count, weights, activations):
