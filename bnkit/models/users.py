@@ -1,6 +1,7 @@
 """A network of the user's own, made by a function at `package.module:function`."""
 
 import importlib
+import inspect
 
 import keras
 
@@ -45,16 +46,14 @@ def build(path, norm, input_shape, classes, seed, arguments):
             "The normalisation wraps weight layers, and how a model of your own makes its weight "
             f"layers is not known here: choose one that is a layer of its own. {received}"
         )
-    function = _load(path)
     recorder = None if norm is None else _Recorder(norm)
+    given = {"norm": recorder, "input_shape": input_shape, "classes": classes, "seed": seed}
+    function = _load(path, given | arguments)
     try:
-        model = function(
-            norm=recorder, input_shape=input_shape, classes=classes, seed=seed, **arguments
-        )
+        model = function(**given, **arguments)
     except (Exception, SystemExit) as error:
-        given = "".join(f", {key}={value!r}" for key, value in arguments.items())
         raise ValueError(
-            f"`model` cannot make a network: {type(error).__name__}: {error}. {received}{given}"
+            f"`model` cannot make a network: {type(error).__name__}: {error}. {received}"
         ) from error
     if not isinstance(model, keras.Model):
         raise ValueError(
@@ -70,8 +69,11 @@ def build(path, norm, input_shape, classes, seed, arguments):
     return model
 
 
-def _load(path):
-    """The function at `package.module:function`."""
+def _load(path, arguments):
+    """The function at `package.module:function`, once it is sure that it takes the arguments.
+
+    What does not take them is not called: it may do anything.
+    """
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
@@ -85,6 +87,13 @@ def _load(path):
             "`model` must lead to a function (norm, input_shape, classes, seed, ...) that makes a "
             f"keras.Model. Received: model={path!r}, a {type(found).__name__}"
         )
+    try:
+        inspect.signature(found).bind(**arguments)
+    # A function of C may not tell what it takes.
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`model` must take {', '.join(arguments)}: {error}. Received: model={path!r}"
+        ) from error
     return found
 
 

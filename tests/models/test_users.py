@@ -81,8 +81,14 @@ def test_what_does_not_make_a_network_for_the_data_is_refused(name, message):
         build(name, "none" if name == "weightless" else "bn")
 
 
-def test_arguments_that_it_does_not_take_are_shown():
-    with pytest.raises(ValueError, match=r"TypeError: .*'depth'\. Received: .*, depth=3$"):
+@pytest.mark.parametrize("path", ["os:system", "builtins:dict", "builtins:print", "os:abort"])
+def test_what_does_not_take_the_arguments_is_not_called(path):
+    with pytest.raises(ValueError, match=f"must take norm, input_shape, classes, seed: .*'{path}'"):
+        users.build(path, None, (4, 4, 2), 3, 0, {})
+
+
+def test_arguments_that_it_does_not_take_are_named():
+    with pytest.raises(ValueError, match=r"take norm, .*, seed, depth: .*'depth'\. Received: mo"):
         build("small", depth=3)
 
 
