@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from reference import error
 
+from bnkit import models
 from bnkit.layers import BatchNorm, LpNorm
 from bnkit.probes.curvature import curvature
 from bnkit.probes.objective import Objective
@@ -161,6 +162,33 @@ def test_equals_the_dense_hessian_of_a_network(norm):
     assert error(actual.sharpness, sharpness_of(hessian, gradient)) < 1e-6
     # Only some of the spectrum is positive: there is something to tell apart.
     assert spectrum[0] < -1e-3 * spectrum[-1]
+
+
+@pytest.mark.parametrize("place", ["post", "pre"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda place: models.resnet(
+            "bn", width=1 / 8, classes=3, input_shape=(4, 4, 2), norm_place=place,
+            activation="elu", seed=0,
+        ),
+        lambda place: models.vision_transformer(
+            "layer", 2, width=1 / 8, classes=3, input_shape=(8, 4, 2), norm_place=place, seed=0
+        ),
+    ],
+    ids=["resnet", "vit"],
+)  # fmt: skip
+def test_sums_shortcuts_and_attention_have_their_second_derivatives(make, place):
+    """The slope of the gradient along itself; the logits are float32 in a float64 network."""
+    keras.config.set_dtype_policy("float64")
+    model = make(place)
+    batch = samples(shape=model.input_shape[1:])
+    theta, gradient_of = gradient_at(model, batch)
+    gradient = gradient_of(theta)
+    unit = gradient / np.linalg.norm(gradient)
+    expected = unit @ differences(gradient_of, theta, unit, step=1e-4)
+    actual = curvature(model, CROSS_ENTROPY, batch, products=2).sharpness
+    assert error(actual, expected) < 1e-3
 
 
 @pytest.mark.parametrize("norm", ["batch", "maximum"])
