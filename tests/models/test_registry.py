@@ -82,3 +82,17 @@ def test_every_model_maps_its_data_to_what_its_loss_takes(name):
     assert np.isfinite(float(loss_fn(y, outputs)))
     assert ("accuracy" in metrics) != is_regression
     assert all(metric(y, outputs).shape == (6,) for metric in metrics.values())
+
+
+@pytest.mark.parametrize("norm", layers.names())
+@pytest.mark.parametrize("name", ["resnet20", "vit_tiny", "mlp"])
+def test_every_family_takes_every_normalisation(name, norm):
+    """Logits are finite; a normalisation follows each weight layer, or begins each branch."""
+    task = made(name, norm, width=0.05)
+    x = np.random.default_rng(0).normal(size=(6, 8, 8, 1)).astype("float32")
+    assert np.isfinite(task.model(x, training=True)).all()
+    norms = [layer.name for layer in task.model.layers if layer.name.startswith("norm")]
+    wrapped = {"resnet20": 19, "vit_tiny": 25, "mlp": 4}
+    followed = {**wrapped, "vit_tiny": 9}
+    counts = {"none": dict.fromkeys(wrapped, 0), "weight": wrapped}
+    assert len(norms) == counts.get(norm, followed)[name]
