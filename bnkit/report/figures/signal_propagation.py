@@ -29,9 +29,13 @@ def draw(signal):
     """Average squared channel mean and variance, and ranks, over the depth of the network.
 
     For every condition a row for the first and for the last capture that all its runs have, with a
-    panel for each quantity.
+    panel for each quantity. For one condition of a very deep network they are columns, which gives
+    wider panels.
     """
     table = data(signal)
+    is_deep = table["number"].max() >= numbering.VERY_DEEP
+    is_one = table["condition"].nunique() == 1
+    arranged = panels.by_column if is_deep and is_one else panels.by_row
     footer = [
         "Of the inputs $H$ of the non-linearities;",
         "squared mean and variance over the batch, mean over channels;",
@@ -41,7 +45,7 @@ def draw(signal):
     return panels.draw(
         "Propagation of the signal through the layers",
         table,
-        panels.by_row(QUANTITIES, panels.of_steps(table)),
+        arranged(QUANTITIES, panels.of_steps(table)),
         footer,
         x="number",
         message="No finite value has been recorded at a common step.",

@@ -57,6 +57,18 @@ def test_every_quantity_is_drawn_over_depth_at_the_first_and_the_last_capture():
         assert first.get_ylim() == last.get_ylim()
 
 
+def test_a_very_deep_network_has_wide_panels():
+    frame = _frame([0, 10])
+    layers = [frame.assign(layer=frame["layer"] + str(i)) for i in range(12)]
+    deep = pd.concat(layers).sort_values("step", kind="stable")
+    panels = np.reshape(signal_propagation.ENTRY.draw(deep).axes, (4, 2))
+    assert [axes.get_xlabel() for axes in panels[-1]] == ["layer"] * 2
+    shown = [one.label for one in signal_propagation.QUANTITIES]
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == shown
+    two = pd.concat([deep, deep.assign(lr=0.5, run="other")])
+    assert len(signal_propagation.ENTRY.draw(two).axes) == 16
+
+
 def test_the_last_capture_is_one_that_all_runs_have():
     both = pd.concat([_frame([0, 10, 20, 30]), _frame([0, 10, 20], norm="none")])
     data = signal_propagation.ENTRY.data(both)
