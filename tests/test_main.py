@@ -77,6 +77,18 @@ def test_the_whole_job_from_command_to_report(workplace, capsys):
     assert len(frame) == 2 * 11 and set(frame["lr"]) == {0.05}
 
 
+def test_a_network_of_the_users_own_from_command_to_report(workplace, capsys):
+    """It was made once to be looked at; its layers have the names of a first one nevertheless."""
+    own = "--model=users_package.models:small --model_args=units=3 --norm=layer"
+    rest = TINY.replace("--width=0.02 ", "")
+    assert command(f"{own} {rest} --probes=ics") == 0
+    (run,) = (workplace / "runs" / "main").iterdir()
+    frame = bnkit.load_runs("runs", "ics")
+    assert frame["layer"].tolist() == ["dense", "dense_1"] * 2
+    assert set(frame["model_args"]) == {"units=3"}
+    assert capsys.readouterr().out.startswith(f"{run.name} done: training accuracy")
+
+
 def test_the_same_command_again_measures_nothing_and_says_so(workplace, capsys):
     assert command(LINEAR) == 0
     lines = capsys.readouterr().out.splitlines()
