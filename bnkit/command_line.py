@@ -36,7 +36,7 @@ _INDENT = 20
 _CHOICES = {
     "model": {
         **{name: entry.summary for name, entry in families.MODELS.items()},
-        "or PATH": f"{families.PATH} of your own",
+        "your own": f"a function at {families.PATH}",
     },
     "probes": {name: KINDS[name].summary for name in PROBES},
 }
@@ -61,7 +61,7 @@ _HELP = {
     },
     "Network and data": {
         "model": "network",
-        "model_args": f"key=value,... for the function, {_models('model_args')}",
+        "model_args": f"key=value,... for a function of your own, {_models('model_args')}",
         "width": f"of the layers: {_valid('width')}",
         "depth": f"number of weight layers, {_models('depth')}",
         "norm_last": f"normalise the last layer, too, {_models('norm_last')}",

@@ -76,7 +76,7 @@ _ON_IMAGES = {
     "train_split": _SPLIT,
     "test_split": _SPLIT,
 }
-_RECTIFIERS = one_of(("relu", "elu", "selu"))
+_NON_LINEARITIES = one_of(("relu", "elu", "selu", "gelu"))
 _PLACES = one_of(("post", "pre"))
 
 
@@ -98,7 +98,7 @@ def _vgg(depth):
         summary=f"VGG with {depth} weight layers, `width` times as wide",
         data=Data.IMAGES,
         defaults={**_OF_CLASSIFIERS, "width": 0.25, "activation": "relu"},
-        rules={**_ON_IMAGES, "width": POSITIVE, "activation": _RECTIFIERS},
+        rules={**_ON_IMAGES, "width": POSITIVE, "activation": _NON_LINEARITIES},
         timing_steps=5,
         least_bytes=_bytes_of_vgg,
         variant={"depth": depth},
@@ -134,7 +134,7 @@ def _resnet(depth):
             "width": POSITIVE,
             "skip": TRUTH,
             "norm_place": _PLACES,
-            "activation": _RECTIFIERS,
+            "activation": _NON_LINEARITIES,
         },
         timing_steps=5,
         least_bytes=_bytes_of_resnet,
@@ -164,7 +164,7 @@ _TRANSFORMER = Entry(
         **_ON_IMAGES,
         "width": POSITIVE,
         "norm_place": _PLACES,
-        "activation": one_of(("gelu", "relu", "elu", "selu")),
+        "activation": _NON_LINEARITIES,
     },
     timing_steps=5,
     least_bytes=_bytes_of_transformer,
@@ -186,7 +186,7 @@ _PERCEPTRON = Entry(
     summary="`depth` dense layers, of 512 times `width` units",
     data=Data.IMAGES,
     defaults={**_OF_CLASSIFIERS, "width": 0.25, "depth": 5, "activation": "relu"},
-    rules={**_ON_IMAGES, "width": POSITIVE, "depth": COUNT, "activation": _RECTIFIERS},
+    rules={**_ON_IMAGES, "width": POSITIVE, "depth": COUNT, "activation": _NON_LINEARITIES},
     timing_steps=5,
     least_bytes=_bytes_of_perceptron,
 )
