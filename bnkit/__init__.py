@@ -6,7 +6,12 @@ __version__ = "0.1.0"
 
 # Public names are found on first use, so that `import bnkit` loads neither TensorFlow nor pandas.
 _MODULES = ("callbacks", "data", "experiment", "layers", "models", "probes", "report", "training")
-_NAMES = {"Settings": "bnkit.settings", "load_runs": "bnkit.report", "Trainer": "bnkit.training"}
+_NAMES = {
+    "Settings": "bnkit.settings",
+    "Trainer": "bnkit.training",
+    "load_claims": "bnkit.report",
+    "load_runs": "bnkit.report",
+}
 
 __all__ = [*_MODULES, *_NAMES]
 

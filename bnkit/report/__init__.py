@@ -2,20 +2,22 @@
 
 `load_runs(path, kind)` gives the records as a tidy DataFrame; `write_report(path, directory)`
 draws every figure and writes the page with the verdicts on the claims, which
-`read_claims(directory)` gives. Nothing here needs TensorFlow, and pandas, matplotlib and
-seaborn are loaded on first use only, so that importing this package costs nothing.
+`load_claims(directory)` gives as a DataFrame and `read_claims(directory)` as dicts. Nothing here
+needs TensorFlow, and pandas, matplotlib and seaborn are loaded on first use only, so that importing
+this package costs nothing.
 """
 
 import importlib
 
 _HOMES = {
+    "load_claims": "claims.file",
     "load_runs": "frames",
     "ReportError": "runs",
-    "read_claims": "page.write",
+    "read_claims": "claims.file",
     "write_report": "page.write",
 }
 
-__all__ = ["ReportError", "load_runs", "read_claims", "write_report"]
+__all__ = ["ReportError", "load_claims", "load_runs", "read_claims", "write_report"]
 
 
 def __getattr__(name):

@@ -13,7 +13,8 @@ class Aside:
     """A further comparison that the reason names.
 
     Attributes:
-        words: What is compared; the reason has the number after it.
+        words: What is compared, with `{0}` and `{1}` for the arms; the reason has the number after
+            it.
         measure: As in a `Question`.
         arms: The normalisations in the measure's order; None for the question's own.
         limits: If there are any, this comparison must come to the same verdict.
@@ -31,7 +32,8 @@ class Question:
 
     Attributes:
         id: As in a `Claim`.
-        claim: The claim in one sentence, with `{0}` and `{1}` for the arms.
+        claim: The claim in one sentence, with `{0}` and `{1}` for the arms; a question about any
+            arm (`general`) has `{arm}` and `{baseline}`.
         source: As in a `Claim`.
         arms: The pairs of normalisations to compare, or single ones; each has its own verdict.
         measure: From a `Trace` per arm to a number (`claims.measures`).
@@ -61,11 +63,14 @@ class Question:
     def limits_for(self, is_regression):
         return limits.as_well(is_regression) if self.limits is None else self.limits
 
-    def words(self, norms, is_regression):
-        """`claim`, `formula` and `unit` for these arms, and for this kind of task."""
+    def words(self, norms, is_regression, **roles):
+        """`claim`, `formula` and `unit` for these arms, and for this kind of task.
+
+        `roles` are the `arm` and the `baseline`, which a question about any arm names.
+        """
         terms = formulas.terms(is_regression)
         return {
-            "claim": self.claim.format(*norms),
+            "claim": self.claim.format(*norms, **roles),
             "formula": self.formula.format(*norms, **terms),
             "unit": self.unit or terms["unit"],
         }

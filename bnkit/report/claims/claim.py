@@ -23,6 +23,16 @@ class Claim:
         seeds: Number of seeds that all arms have and that can be compared.
         verdict: "supported", "contradicted" or "inconclusive".
         reason: Why, and what else there is to know.
+        brief: Why, in a few words, for a cell of a table.
+        of_study: Whether it is one of the study's own claims.
+        question: Id of the general question that it answers; None for theorem-4.1.
+        arm: The normalisation that it is about; None if there is no condition with the arms.
+        baseline: The one that it is held against; None also for theorem-4.1.
+        p: p-value of the paired t-test against the limit; None without an interval, and where all
+            seeds give the same number.
+        p_holm: The same after Holm's adjustment for all the p-values of a report.
+        seeds_needed: Of an inconclusive claim with an interval: how many seeds would decide it, up
+            to 100, were mean and spread to stay; None if there is no such number.
     """
 
     id: str
@@ -37,6 +47,14 @@ class Claim:
     seeds: int
     verdict: str
     reason: str
+    brief: str
+    of_study: bool = True
+    question: str | None = None
+    arm: str | None = None
+    baseline: str | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    seeds_needed: int | None = None
 
     def to_dict(self):
         """Plain values for JSON; numbers that are not finite as "nan", "inf" and "-inf"."""

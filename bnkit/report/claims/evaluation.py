@@ -1,63 +1,114 @@
-"""Every question of the catalogue, asked of the runs that are there.
+"""Every question, asked of the runs that are there.
 
 The runs of an arm are paired by seed with those of the arm that it is compared with; each pair
-gives one number, and the bootstrap interval over the pairs decides.
+gives one number, and the bootstrap interval over the pairs decides. The study's own questions come
+first; then those about any arm against any baseline (`general`).
 """
 
+import collections
+import dataclasses
 import math
 
 from bnkit.report.claims import judge
 from bnkit.report.claims.catalogue import LP, QUESTIONS
 from bnkit.report.claims.claim import INCONCLUSIVE, Claim, in_words
+from bnkit.report.claims.general import GENERAL, roles
 from bnkit.report.claims.measures.ratios import LARGEST
 from bnkit.report.claims.traces import Trace
 from bnkit.report.drawing import style
-from bnkit.report.statistics import pairing
+from bnkit.report.statistics import multiple, pairing
 
+# The baselines unless others are asked for: those of these that are there.
+BASELINES = ("none", "bn")
 # A logarithm is read as a factor.
 _BASES = {"ln ratio": math.e, "log2 ratio": 2.0}
 
 
-def evaluate(runs):
+def evaluate(runs, baselines=None):
     """Every claim's verdict under every condition that has the arms for it.
 
     Args:
         runs: List of `Run`. Of several with the same settings in a study the last one by name
             counts.
+        baselines: The normalisations that every arm is held against, in this order; None for
+            `none` and `bn`. Those without a run are passed over.
 
     Returns:
-        A list of `Claim` in the order of the study; a claim that no condition has the arms for has
-        one entry that says what is missing.
+        A list of `Claim`: the study's in its order, a claim that no condition has the arms for with
+        one entry that says what is missing; then the general ones by baseline and arm, without
+        those that the study asks itself. Two baselines are compared once.
     """
     traces = [Trace(run) for run in sorted(runs, key=lambda run: (run.study, run.name))]
     conditions = {over_lr: pairing.conditions(traces, over_lr) for over_lr in (False, True)}
     claims = []
     for question in QUESTIONS:
         answers = [
-            _answer(question, norms, condition, members)
+            _answer(question, norms, condition, members, of_study=True)
             for condition, members in conditions[question.over_lr].items()
             for norms in question.arms
             if set(norms) <= set(members)
         ]
         claims += answers or [_unanswered(question, traces)]
-    return claims
+    asked = {(claim.question, claim.arm, claim.baseline) for claim in claims}
+    for arm, baseline in comparisons({trace.norm for trace in traces}, baselines):
+        for general in GENERAL:
+            if (general.question.id, arm, baseline) in asked:
+                continue
+            norms = general.order(arm, baseline)
+            answers = [
+                _answer(general.question, norms, condition, members, of_study=False)
+                for condition, members in conditions[general.question.over_lr].items()
+                if set(norms) <= set(members)
+            ]
+            claims += answers or [_apart(general.question, norms, traces)]
+    return _adjusted(claims)
 
 
-def _answer(question, norms, condition, members):
+def comparisons(norms, baselines=None):
+    """Pairs of an arm and a baseline, by baseline: every arm with every baseline but itself.
+
+    A baseline is an arm, too, and two of them are compared once: the later with the earlier.
+
+    Args:
+        norms: The normalisations that there are; runs without one are no arm.
+        baselines: As for `evaluate`.
+    """
+    arms = sorted(filter(None, norms), key=style.rank)
+    chosen = [one for one in dict.fromkeys(baselines or BASELINES) if one in arms]
+    return [
+        (arm, baseline)
+        for number, baseline in enumerate(chosen)
+        for arm in arms
+        if arm not in chosen[: number + 1]
+    ]
+
+
+def _answer(question, norms, condition, members, of_study):
     is_regression = _is_regression(members[norms[0]])
-    values, notes = pairing.compare(question.measure, norms, members)
-    verdict, why = judge.verdict(values, question.limits_for(is_regression), question)
+    limits = question.limits_for(is_regression)
+    values, notes, lost = pairing.compare(question.measure, norms, members)
+    verdict, why = judge.verdict(values, limits, question)
     effect = judge.effect(values, question)
-    words = question.words(norms, is_regression)
-    reasons = [why]
+    about = roles(question, norms)
+    words = question.words(norms, is_regression, arm=about["arm"], baseline=about["baseline"])
+    reasons, brief, needed = [why], _briefly(values, lost, about) or why, None
     if values:
         compared = _compare_asides(question, norms, members)
         reasons += _as_factor(effect, words["unit"], question)
-        reasons += [f"{aside.words}: {_shown(more, question)}" for aside, more in compared]
+        reasons += [
+            f"{aside.words.format(*norms)}: {_shown(more, question)}" for aside, more in compared
+        ]
         against = [aside for aside, more in compared if _disagrees(aside, more, verdict, question)]
         if against and verdict != INCONCLUSIVE:
-            reasons.insert(0, f"would be {verdict}, but the {against[0].words} does not agree")
+            which = against[0].words.format(*norms)
+            brief = f"would be {verdict}, but the {which} does not agree"
+            reasons.insert(0, brief)
             verdict = INCONCLUSIVE
+        elif verdict == INCONCLUSIVE:
+            needed, how_many = judge.more_seeds(values, limits, question)
+            if how_many:
+                brief = f"{why}: {how_many}"
+                reasons.append(how_many)
     return Claim(
         id=question.id,
         source=question.source,
@@ -68,12 +119,35 @@ def _answer(question, norms, condition, members):
         seeds=len(values),
         verdict=verdict,
         reason="; ".join(reasons + notes),
+        brief=brief,
+        of_study=of_study,
+        p=judge.p_value(values, limits, question),
+        seeds_needed=needed,
+        **about,
         **words,
     )
 
 
+def _briefly(values, lost, about):
+    """Why there are too few numbers, in a few words; None if there are enough."""
+    if len(values) >= judge.LEAST_SEEDS:
+        return None
+    subjects = {about["arm"]: "the arm", about["baseline"]: "the baseline"}
+    reasons = collections.Counter(
+        error.brief if error.norm is None else f"{subjects.get(error.norm)} {error.brief}"
+        for error in lost
+    )
+    ((why, times),) = reasons.most_common(1) or [("", 0)]
+    if not values:
+        return why
+    count = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
+    if not times:
+        return f"{count}; {judge.LEAST_SEEDS} are needed"
+    return f"only {count}; at {times} more {why}"
+
+
 def _unanswered(question, traces):
-    """The entry of a question that no condition has the arms for."""
+    """The entry of one of the study's questions that no condition has the arms for."""
     needed = " or ".join(" and ".join(f"norm={one}" for one in norms) for norms in question.arms)
     # Of all Lp normalisations at once.
     norms = question.arms[0]
@@ -81,20 +155,62 @@ def _unanswered(question, traces):
         norms = tuple("Lp" if norm in LP else norm for norm in norms)
     if len(norms) > 1:
         needed = f"{needed} with the same settings"
-    found = sorted({str(trace.norm) for trace in traces}, key=style.rank)
-    is_regression = bool(traces) and all(trace.is_regression for trace in traces)
+    there = {trace.norm for trace in traces}
+    found = sorted(map(str, there), key=style.rank)
     return Claim(
         id=question.id,
-        source=question.source,
         arms=(),
-        condition="",
-        effect=None,
-        interval=None,
-        seeds=0,
-        verdict=INCONCLUSIVE,
         reason=f"needs {needed}; found {', '.join(found) or 'no runs'}",
-        **question.words(norms, is_regression),
+        brief=_without_runs(question.arms, there),
+        question=roles(question, question.arms[0])["question"],
+        **_nothing(question, norms, traces),
     )
+
+
+def _without_runs(pairs, there):
+    """Which arms of the pairs, each of which lacks some, are missing."""
+    if any(set(norms) <= there for norms in pairs):
+        return "no runs with the same settings"
+    missing = dict.fromkeys(norm for norms in pairs for norm in norms if norm not in there)
+    return f"no runs of {', '.join(missing)}"
+
+
+def _apart(question, norms, traces):
+    """The entry of a general question whose arms never have the same settings."""
+    about = roles(question, norms)
+    names = {"arm": about["arm"], "baseline": about["baseline"]}
+    return Claim(
+        id=question.id,
+        arms=norms,
+        reason=f"norm={norms[0]} and norm={norms[1]} have no runs with the same settings",
+        brief="no runs with the same settings",
+        of_study=False,
+        **about,
+        **_nothing(question, norms, traces, **names),
+    )
+
+
+def _nothing(question, norms, traces, **names):
+    """The fields of an entry without a number."""
+    is_regression = bool(traces) and all(trace.is_regression for trace in traces)
+    return {
+        "source": question.source,
+        "condition": "",
+        "effect": None,
+        "interval": None,
+        "seeds": 0,
+        "verdict": INCONCLUSIVE,
+        **question.words(norms, is_regression, **names),
+    }
+
+
+def _adjusted(claims):
+    """The claims with Holm's adjusted p-values, over all that have one."""
+    tested = [number for number, claim in enumerate(claims) if claim.p is not None]
+    adjusted = multiple.holm([claims[number].p for number in tested])
+    for number, p_holm in zip(tested, adjusted, strict=True):
+        claims[number] = dataclasses.replace(claims[number], p_holm=p_holm)
+    return claims
 
 
 def _is_regression(seeds):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bnkit.report.claims.claim import CONTRADICTED, INCONCLUSIVE, SUPPORTED
-from bnkit.report.statistics import bootstrap
+from bnkit.report.statistics import bootstrap, student
 
 LEAST_SEEDS = 3
 
@@ -47,6 +47,38 @@ def interval(values, question):
     if question.largest or len(values) < LEAST_SEEDS:
         return None
     return bootstrap.interval(values)
+
+
+def p_value(values, limits, question):
+    """p-value of the paired t-test that the mean is within the limits, which include themselves.
+
+    None of a largest value, of too few seeds, and of seeds that are all equal.
+    """
+    if question.largest or len(values) < LEAST_SEEDS:
+        return None
+    return student.p_value(values, _within(values, limits))
+
+
+def more_seeds(values, limits, question):
+    """How many seeds would decide at the spread that was seen, and that in words.
+
+    Returns:
+        `(number, words)`; the number is None where none is enough, and both are None of a largest
+        value and of too few seeds.
+    """
+    if question.largest or len(values) < LEAST_SEEDS:
+        return None, None
+    distance = abs(float(np.mean(values)) - _within(values, limits))
+    if not distance:
+        return None, "no number of seeds would decide it with this mean"
+    number = student.seeds_to_decide(values, distance)
+    count = f"more than {student.MOST_SEEDS}" if number is None else number
+    return number, f"{count} seeds would decide it at this spread"
+
+
+def _within(values, limits):
+    """The mean, or the limit that it has passed."""
+    return float(np.clip(np.mean(values), limits.below, limits.above))
 
 
 def _by_largest(values, limits):

@@ -78,11 +78,15 @@ class Trace:
             losses = self.train["loss"]
             finite = losses[np.isfinite(losses) & (losses > 0)]
             if not len(finite):
-                raise NotComparable(f"norm={self.norm} has no finite training loss")
+                raise self._lacks("has no finite training loss")
             return -math.log(finite.iloc[0])
         classes = self.run.classes
         if not isinstance(classes, int) or classes < 2:
-            raise NotComparable(f"the number of classes is not known for norm={self.norm}")
+            raise NotComparable(
+                f"the number of classes is not known for norm={self.norm}",
+                brief="has no known number of classes",
+                norm=self.norm,
+            )
         return 1 / classes
 
     @functools.cached_property
@@ -91,7 +95,7 @@ class Trace:
         field = "loss" if self.is_regression else "accuracy"
         values = self.train[field]
         if not values.notna().any():
-            raise NotComparable(f"norm={self.norm} has no training {field} on record")
+            raise self._lacks(f"has no training {field} on record")
         if self.is_regression:
             values = -np.log(values.clip(lower=np.finfo(float).tiny))
         return values.where(np.isfinite(values), self.untrained)
@@ -192,14 +196,20 @@ class Trace:
 
     def _records(self, kind):
         if not self.run.records.get(kind):
-            raise NotComparable(f'norm={self.norm} has no records of kind "{kind}"')
+            raise self._lacks(f'has no records of kind "{kind}"', f"has no {kind} records")
         table = frames.frame([self.run], kind)
         if "statistics" in table and (table["statistics"].fillna("batch") != "batch").any():
             raise NotComparable(
                 f'norm={self.norm} has records of kind "{kind}" with moving statistics, and the '
-                "claims are about those of the batch"
+                "claims are about those of the batch",
+                brief=f"has {kind} records with moving statistics",
+                norm=self.norm,
             )
         return table
+
+    def _lacks(self, what, brief=None):
+        """The error that says `what` of this run."""
+        return NotComparable(f"norm={self.norm} {what}", brief=brief or what, norm=self.norm)
 
 
 def final(performance):

@@ -1,33 +1,36 @@
 """A report on disk: the page, the verdicts, and every figure as PNG, PDF and CSV."""
 
-import json
 import logging
 import pathlib
 
 from bnkit import kinds, waiting
 from bnkit.messages import one_line
 from bnkit.report import claims, frames
+from bnkit.report.claims.file import write_claims
+from bnkit.report.drawing import style
 from bnkit.report.figures import FIGURES
 from bnkit.report.page import figure_files, html
-from bnkit.report.runs import read_sound_runs
+from bnkit.report.runs import ReportError, read_sound_runs
 from bnkit.store import replace_file
 
-CLAIMS = "claims.json"
 PAGE = "index.html"
 
 _log = logging.getLogger(__name__)
 
 
-def write_report(path, directory, progress=False):
+def write_report(path, directory, progress=False, baselines=None):
     """Draws everything about the runs at `path` into `directory`.
 
     Args:
-        path: A run directory, a study directory, or the directory of studies.
+        path: A run directory, a study directory, or the directory of studies; or a list of them.
+            Runs of several studies are compared where they differ in nothing but the arm.
         directory: Made if missing. Gets `index.html`, which needs no other file and makes no
             request, `claims.json` (the verdicts: a list of `claims.Claim.to_dict()`), and
             `figures/NAME.png` (200 dpi), `.pdf` and `.csv` (what is drawn). Each file is replaced
             in one step, so that a reader never sees half of it.
         progress: Whether to show how far it is.
+        baselines: The normalisations that every arm is held against, as a sequence; None for those
+            of `none` and `bn` that are there.
 
     A run that is damaged is left out, as is a figure that cannot be drawn from what is recorded;
     the page and a log message say so.
@@ -36,9 +39,11 @@ def write_report(path, directory, progress=False):
         `pathlib.Path` of the page.
 
     Raises:
-        ReportError: If there is nothing at `path`, or no run there can be read.
+        ReportError: If there is nothing at `path`, or no run there can be read, or none has the
+            normalisation of a baseline.
     """
-    runs, damages = read_sound_runs(path)
+    runs, damages = _read(path)
+    _check_baselines(baselines, runs)
     directory = pathlib.Path(directory)
     (directory / figure_files.FOLDER).mkdir(parents=True, exist_ok=True)
     tables = {kind: frames.frame(runs, kind) for kind in kinds.KINDS}
@@ -47,18 +52,29 @@ def write_report(path, directory, progress=False):
     damages = [*damages, *failures]
     for damage in damages:
         _log.warning("%s", damage)
-    verdicts = [claim.to_dict() for claim in claims.evaluate(runs)]
-    content = json.dumps(verdicts, indent=1, ensure_ascii=False, allow_nan=False)
-    replace_file(directory / CLAIMS, f"{content}\n".encode())
+    verdicts = write_claims(claims.evaluate(runs, baselines), directory)
     page = directory / PAGE
     text = html.render(runs, damages, verdicts, drawn, left_out, tables["seconds"])
     replace_file(page, text.encode())
     return page
 
 
-def read_claims(directory):
-    """The verdicts of the report in `directory`, as dicts."""
-    return json.loads((pathlib.Path(directory) / CLAIMS).read_text(encoding="utf-8"))
+def _read(path):
+    """The runs at one path or at several, each once, and sentences on those that are damaged."""
+    paths = [path] if isinstance(path, (str, pathlib.Path)) else path
+    found = [read_sound_runs(one) for one in paths]
+    runs = {run.path.resolve(): run for some, _ in found for run in some}
+    damages = dict.fromkeys(sentence for _, some in found for sentence in some)
+    return list(runs.values()), list(damages)
+
+
+def _check_baselines(baselines, runs):
+    there = sorted({str(run.settings.get("norm")) for run in runs}, key=style.rank)
+    for baseline in baselines or ():
+        if baseline not in there:
+            raise ReportError(
+                f"baseline {baseline!r}: must be a normalisation of the runs: {', '.join(there)}"
+            )
 
 
 def _draw(runs, tables, directory, progress):

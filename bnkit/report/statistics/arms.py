@@ -19,15 +19,17 @@ def with_condition(frame, lr=True):
     """A copy of `frame` with the column `condition`: "lr 0.5", with whatever else differs.
 
     The settings are the columns before `step`, as `load_runs` has them. The learning rate is always
-    named, other settings only if the runs differ in them. The column is categorical, ordered by the
-    values that it is made of.
+    named, other settings only if the runs differ in them; the study only if another one has the
+    same runs (`repeated_in_studies`). The column is categorical, ordered by the values that it is
+    made of.
 
     Args:
         frame: As from `load_runs`.
         lr: Whether learning rates are conditions of their own. Otherwise they share one, for
             figures over learning rates; it is "" if nothing else differs.
     """
-    settings = frame.columns[: frame.columns.get_loc("step")].difference(NOT_CONDITIONS, sort=False)
+    ignored = NOT_CONDITIONS if repeated_in_studies(frame) else [*NOT_CONDITIONS, "study"]
+    settings = frame.columns[: frame.columns.get_loc("step")].difference(ignored, sort=False)
     differing = [
         name for name in settings if name != "lr" and frame[name].nunique(dropna=False) > 1
     ]
@@ -45,6 +47,19 @@ def with_condition(frame, lr=True):
     column = [labels[combination] for combination in rows]
     order = list(dict.fromkeys(labels.values()))
     return frame.assign(condition=pd.Categorical(column, categories=order, ordered=True))
+
+
+def repeated_in_studies(frame):
+    """Whether a run of one study is there in another one, too, with the same settings and seed.
+
+    Then the studies repeat each other, and each is judged on its own. Otherwise they are parts of
+    one comparison: a layer may be held against baselines that were trained before.
+    """
+    if "study" not in frame or frame["study"].nunique() < 2:
+        return False
+    settings = frame.columns[: frame.columns.get_loc("step")].difference(["run", "status"])
+    runs = frame[settings].drop_duplicates()
+    return bool(runs.duplicated(list(settings.difference(["study"]))).any())
 
 
 def norms(frame):

@@ -9,7 +9,18 @@ from bnkit.report.statistics import arms
 
 
 class NotComparable(Exception):
-    """A seed whose runs give no number to compare; the message says why, and names no seed."""
+    """A seed whose runs give no number to compare; the message says why, and names no seed.
+
+    Attributes:
+        brief: The same in a few words, for a cell of a table.
+        norm: The normalisation that `brief` is said of ("did not train"); None where it is a
+            sentence of its own.
+    """
+
+    def __init__(self, message, brief=None, norm=None):
+        super().__init__(message)
+        self.brief = brief or message
+        self.norm = norm
 
 
 def conditions(traces, over_lr):
@@ -49,32 +60,41 @@ def compare(measure, norms, members):
         members: The runs of one condition, as from `conditions`.
 
     Returns:
-        The numbers, all finite; and notes on the seeds: which gave none and why, and what is worth
-        knowing about the others.
+        The numbers, all finite; notes on the seeds: which gave none and why, and what is worth
+        knowing about the others; and a `NotComparable` for each seed that gave none.
     """
     over = [members[norm] for norm in norms]
-    values, notes = [], collections.defaultdict(list)
+    values, lost, notes = [], [], collections.defaultdict(list)
     for seed in sorted(set.union(*map(set, over)), key=_order):
-        without = [norm for norm, seeds in zip(norms, over, strict=True) if seed not in seeds]
-        if without:
-            notes[f"there is no run of norm={' and norm='.join(map(str, without))}"].append(seed)
-            continue
-        traces = [seeds[seed] for seeds in over]
         try:
+            traces = _of_seed(seed, norms, over)
             value = measure(*traces)
             if not math.isfinite(value):
                 raise NotComparable("the number is not finite")
         except NotComparable as error:
+            lost.append(error)
             notes[str(error)].append(seed)
             continue
         values.append(value)
         for note in _lengths(traces):
             notes[note].append(seed)
-    return values, [f"{_named(seeds)}: {why}" for why, seeds in notes.items()]
+    return values, [f"{_named(seeds)}: {why}" for why, seeds in notes.items()], lost
+
+
+def _of_seed(seed, norms, over):
+    """The traces of one seed, which every normalisation must have."""
+    for norm, seeds in zip(norms, over, strict=True):
+        if seed not in seeds:
+            raise NotComparable(
+                f"there is no run of norm={norm}", "has no run with the other's seed", norm
+            )
+    return [seeds[seed] for seeds in over]
 
 
 def _labels(traces, over_lr):
     settings = [_settings(trace.run) for trace in traces]
+    if not arms.repeated_in_studies(pd.DataFrame(settings).assign(step=0)):
+        settings = [{**one, "study": None} for one in settings]
     if over_lr:
         settings = _with_all_lrs(settings)
     table = pd.DataFrame(settings).assign(run="", status="", step=0)

@@ -12,7 +12,11 @@ def largest_batch_norm_identity_error(one):
         raise NotComparable(f"the tolerance is that of float32, and not of {precision}")
     values = one.batch_norm_identity
     if not np.isfinite(values).all():
-        raise NotComparable(f"relative differences of norm={one.norm} are not finite")
+        raise NotComparable(
+            f"relative differences of norm={one.norm} are not finite",
+            brief="has differences that are not finite",
+            norm=one.norm,
+        )
     return float(values.max())
 
 

@@ -43,12 +43,15 @@ def _matched(one, other, quantity):
         first["log_loss"].to_numpy()[:, None] - second["log_loss"].to_numpy()[None, :]
     )
     if not distance.size:
-        raise NotComparable("the arms have no layer in common whose inputs can shift")
+        raise NotComparable(
+            "the arms have no layer in common whose inputs can shift", brief="no common layer"
+        )
     nearest = distance.argmin(axis=1)
     close = distance.min(axis=1) <= math.log(MATCHED_WITHIN)
     if close.sum() < LEAST_MATCHES:
         raise NotComparable(
-            f"fewer than {LEAST_MATCHES} captures have a training loss that the other arm also has"
+            f"fewer than {LEAST_MATCHES} captures have a training loss that the other arm also has",
+            brief=f"fewer than {LEAST_MATCHES} captures at a common training loss",
         )
     values = second[quantity].to_numpy()[nearest]
     return first[quantity].to_numpy()[close], values[close]
@@ -57,5 +60,7 @@ def _matched(one, other, quantity):
 def _mean(values):
     values = values[~np.isnan(values)]
     if not len(values):
-        raise NotComparable("no capture has a finite value in both arms")
+        raise NotComparable(
+            "no capture has a finite value in both arms", brief="no finite value in both arms"
+        )
     return float(values.mean())

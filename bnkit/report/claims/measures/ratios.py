@@ -27,7 +27,9 @@ def median_log_ratio(above, below):
     ratios = log_ratio(above, below)
     ratios = ratios[~np.isnan(ratios)]
     if not len(ratios):
-        raise NotComparable("no capture has a finite value in either arm")
+        raise NotComparable(
+            "no capture has a finite value in either arm", brief="no finite value in either arm"
+        )
     return float(np.median(ratios))
 
 
@@ -35,5 +37,5 @@ def one_log_ratio(above, below):
     """Log ratio of two numbers."""
     ratio = float(log_ratio(above, below))
     if math.isnan(ratio):
-        raise NotComparable("the ratio is NaN: neither value is finite")
+        raise NotComparable("the ratio is NaN: neither value is finite", brief="no finite ratio")
     return ratio

@@ -10,7 +10,9 @@ from bnkit.report.statistics.pairing import NotComparable
 def training_gain(one, other):
     """Mean difference of performance over all common steps: between the areas under the curves."""
     if not (one.trained or other.trained):
-        raise NotComparable(f"neither norm={one.norm} nor norm={other.norm} trained")
+        raise NotComparable(
+            f"neither norm={one.norm} nor norm={other.norm} trained", brief="neither trained"
+        )
     first, second = _on_common_steps(one, other)
     return float((first - second).mean())
 
@@ -31,7 +33,7 @@ def progress_lost(one, other):
     """Share of the progress of `other` that `one` does not make; `other` must have trained."""
     require_trained(other, "there was nothing to stop")
     if not (one.ended or one.trained):
-        raise NotComparable(f"norm={one.norm} had not ended")
+        raise NotComparable(f"norm={one.norm} had not ended", brief="had not ended", norm=one.norm)
     return 1 - one.progress / other.progress
 
 
@@ -43,9 +45,14 @@ def largest_lr(ones, others):
     first, second = _trained_by_lr(ones), _trained_by_lr(others)
     measured = sorted(set(first) & set(second))
     if len(measured) < 2:
-        raise NotComparable("fewer than two learning rates were measured for both arms")
+        raise NotComparable(
+            "fewer than two learning rates were measured for both arms",
+            brief="fewer than two common learning rates",
+        )
     if not any(arm[lr] for arm in (first, second) for lr in measured):
-        raise NotComparable("neither arm trained at any measured learning rate")
+        raise NotComparable(
+            "neither arm trained at any measured learning rate", brief="neither trained"
+        )
     one, other = (
         max([lr for lr in measured if arm[lr]], default=measured[0]) for arm in (first, second)
     )
@@ -58,7 +65,7 @@ def _on_common_steps(one, other):
     second = other.performance_until(one.performance.index)
     steps = first.index.intersection(second.index)
     if not len(steps):
-        raise NotComparable("there is no common training step")
+        raise NotComparable("there is no common training step", brief="no common training step")
     return first.loc[steps], second.loc[steps]
 
 
