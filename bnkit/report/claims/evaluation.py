@@ -106,9 +106,9 @@ def _answer(question, norms, condition, members, of_study):
             verdict = INCONCLUSIVE
         elif verdict == INCONCLUSIVE:
             needed, how_many = judge.more_seeds(values, limits, question)
-            if how_many:
-                brief = f"{why}: {how_many}"
-                reasons.append(how_many)
+            if how_many and any(values):
+                brief = how_many
+                reasons.append(f"with this mean and spread {how_many}")
     return Claim(
         id=question.id,
         source=question.source,
@@ -134,16 +134,15 @@ def _briefly(values, lost, about):
         return None
     subjects = {about["arm"]: "the arm", about["baseline"]: "the baseline"}
     reasons = collections.Counter(
-        error.brief if error.norm is None else f"{subjects.get(error.norm)} {error.brief}"
+        error.brief if error.norm is None else f"{subjects[error.norm]} {error.brief}"
         for error in lost
     )
     ((why, times),) = reasons.most_common(1) or [("", 0)]
     if not values:
-        return why
+        return why or "no common seed"
     count = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
-    if not times:
-        return f"{count}; {judge.LEAST_SEEDS} are needed"
-    return f"only {count}; at {times} more {why}"
+    brief = f"{count}; {judge.LEAST_SEEDS} are needed"
+    return f"{brief}; at {times} more {why}" if times else brief
 
 
 def _unanswered(question, traces):

@@ -70,10 +70,10 @@ def more_seeds(values, limits, question):
         return None, None
     distance = abs(float(np.mean(values)) - _within(values, limits))
     if not distance:
-        return None, "no number of seeds would decide it with this mean"
+        return None, "no number of seeds would decide"
     number = student.seeds_to_decide(values, distance)
     count = f"more than {student.MOST_SEEDS}" if number is None else number
-    return number, f"{count} seeds would decide it at this spread"
+    return number, f"{count} seeds would decide"
 
 
 def _within(values, limits):

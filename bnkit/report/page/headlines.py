@@ -6,7 +6,9 @@ import textwrap
 import numpy as np
 
 from bnkit.report import claims, frames
+from bnkit.report.claims.file import NAME
 from bnkit.report.drawing import style
+from bnkit.report.page import scorecard
 from bnkit.report.statistics import arms, training
 
 # Characters of the reason of a run that failed.
@@ -68,32 +70,75 @@ def warnings(headlines):
 
 
 def verdicts(found):
-    """Lines for the terminal: a count, and one line for every claim that has a number.
+    """Lines for the terminal: a line for every claim of the study with a number; the scorecard.
 
     Args:
         found: List of dicts, as in `claims.json` (`read_claims`).
     """
-    answered = [claim for claim in found if claim["effect"] is not None]
+    of_study = [claim for claim in found if claim["of_study"]]
+    answered = [claim for claim in of_study if claim["effect"] is not None]
     counts = collections.Counter(claim["verdict"] for claim in answered)
     count = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
     lines = [f"claims: {count or 'these runs decide none'}"]
     for claim in answered:
-        # What decided; the further clauses are in the report.
-        why, _, _ = claim["reason"].partition("; ")
-        seeds = "1 seed" if claim["seeds"] == 1 else f"{claim['seeds']} seeds"
         lines.append(
             f"  {claim['verdict']:12}  {claim['id']}, {' against '.join(claim['arms'])} "
-            f"({claim['condition']}): {effect(claim)} {claim['unit']}, {seeds}; {why}"
+            f"({claim['condition']}): {effect(claim)} {claim['unit']}, {_seeds(claim)}"
+            f"{claim['brief']}"
         )
-    others = list(dict.fromkeys(claim["id"] for claim in found if claim["effect"] is None))
-    if others:
-        lines.append(f"  no runs or records for: {', '.join(others)}")
-    return lines
+    lines += _without_numbers([claim for claim in of_study if claim["effect"] is None], "id", "  ")
+    return lines + _scorecard(found)
 
 
 def effect(claim):
     """Effect and interval of a claim, a dict, in words."""
     return claims.in_words(claim["effect"], claim["interval"])
+
+
+def _scorecard(found):
+    """Every arm against every baseline, with what was asked of it by verdict."""
+    lines = []
+    for table in scorecard.tables(found):
+        for group in table["groups"]:
+            for row in group["rows"]:
+                lines.append(f"  {row['arm']} against {group['baseline']} ({table['condition']})")
+                lines += _row([cell for cell in row["cells"] if cell])
+    lines += [
+        f"  {arm} against {baseline}: no runs with the same settings"
+        for arm, baseline in scorecard.apart(found)
+    ]
+    if not lines:
+        return []
+    count = scorecard.comparisons(found)
+    return [
+        f"scorecard, {count} comparisons at once (p-values, adjusted by Holm, in {NAME}):",
+        *lines,
+    ]
+
+
+def _row(cells):
+    lines = []
+    answered = [cell for cell in cells if cell["effect"] is not None]
+    for verdict in (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE):
+        found = [f"{c['question']} {effect(c)}" for c in answered if c["verdict"] == verdict]
+        if found:
+            lines.append(f"    {verdict:12}  {', '.join(found)}")
+    missing = [cell for cell in cells if cell["effect"] is None]
+    return lines + _without_numbers(missing, "question", "    ")
+
+
+def _without_numbers(missing, name, indent):
+    """A line that groups claims by the reason for which they have no number, or none."""
+    reasons = {}
+    for claim in missing:
+        reasons.setdefault(claim["brief"], {})[claim[name]] = None
+    told = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+    return [f"{indent}no number for: {told}"] if told else []
+
+
+def _seeds(claim):
+    """How many; where they are too few for an interval, the reason says so."""
+    return f"{claim['seeds']} seeds; " if claim["seeds"] >= claims.LEAST_SEEDS else ""
 
 
 _IN_WORDS = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}

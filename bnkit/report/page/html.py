@@ -4,11 +4,13 @@ import datetime
 import shlex
 
 import jinja2
+import markupsafe
 import numpy as np
 
 from bnkit import kinds
 from bnkit.report import claims
-from bnkit.report.page import comparison, headlines
+from bnkit.report.drawing import style
+from bnkit.report.page import comparison, headlines, scorecard
 from bnkit.report.statistics import training
 
 SYMBOLS = {claims.SUPPORTED: "✓", claims.CONTRADICTED: "✗", claims.INCONCLUSIVE: "?"}
@@ -32,7 +34,12 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(percent=_percent, number=_number, effect=headlines.effect)
+    environment.filters.update(
+        percent=_percent, number=_number, effect=headlines.effect, p=_p, name=_name
+    )
+    # Where a cell of the scorecard leads to.
+    verdicts = [{**claim, "anchor": f"claim-{i}"} for i, claim in enumerate(verdicts, start=1)]
+    of_study = [claim for claim in verdicts if claim["of_study"]]
     heads = headlines.headlines(runs)
     shared, differing = comparison.compare(runs)
     commands = list(dict.fromkeys(map(_command, runs)))
@@ -45,8 +52,13 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         regress=any(head["is_regression"] for head in heads),
         studies=len({run.study for run in runs}) > 1,
         warnings=[*damages, *headlines.warnings(heads), *comparison.warnings(differing)],
-        answered=[claim for claim in verdicts if claim["effect"] is not None],
-        unanswered=[claim for claim in verdicts if claim["effect"] is None],
+        scorecards=scorecard.tables(verdicts),
+        pairs=scorecard.details(verdicts),
+        apart=scorecard.apart(verdicts),
+        comparisons=scorecard.comparisons(verdicts),
+        colour=style.colour,
+        answered=[claim for claim in of_study if claim["effect"] is not None],
+        unanswered=[claim for claim in of_study if claim["effect"] is None],
         symbols=SYMBOLS,
         least_seeds=claims.LEAST_SEEDS,
         figures=_grouped(drawn),
@@ -104,6 +116,16 @@ def _command(run):
 
 def _percent(value):
     return f"{100 * value:.1f} %" if np.isfinite(value) else "-"
+
+
+def _name(norm):
+    """A normalisation that may be broken after the module of a user's own."""
+    module, colon, name = str(norm).rpartition(":")
+    return markupsafe.Markup("{}{}<wbr>{}").format(module, colon, name) if colon else norm
+
+
+def _p(value):
+    return "p < 0.001" if value < 0.001 else f"p {value:.2g}"
 
 
 def _number(value):

@@ -61,13 +61,17 @@ def compare(measure, norms, members):
 
     Returns:
         The numbers, all finite; notes on the seeds: which gave none and why, and what is worth
-        knowing about the others; and a `NotComparable` for each seed that gave none.
+        knowing about the others; and a `NotComparable` for each seed with all runs that gave none.
     """
     over = [members[norm] for norm in norms]
     values, lost, notes = [], [], collections.defaultdict(list)
     for seed in sorted(set.union(*map(set, over)), key=_order):
+        without = [norm for norm, seeds in zip(norms, over, strict=True) if seed not in seeds]
+        if without:
+            notes[f"there is no run of norm={' and norm='.join(map(str, without))}"].append(seed)
+            continue
+        traces = [seeds[seed] for seeds in over]
         try:
-            traces = _of_seed(seed, norms, over)
             value = measure(*traces)
             if not math.isfinite(value):
                 raise NotComparable("the number is not finite")
@@ -79,16 +83,6 @@ def compare(measure, norms, members):
         for note in _lengths(traces):
             notes[note].append(seed)
     return values, [f"{_named(seeds)}: {why}" for why, seeds in notes.items()], lost
-
-
-def _of_seed(seed, norms, over):
-    """The traces of one seed, which every normalisation must have."""
-    for norm, seeds in zip(norms, over, strict=True):
-        if seed not in seeds:
-            raise NotComparable(
-                f"there is no run of norm={norm}", "has no run with the other's seed", norm
-            )
-    return [seeds[seed] for seeds in over]
 
 
 def _labels(traces, over_lr):

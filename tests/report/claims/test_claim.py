@@ -7,12 +7,13 @@ from bnkit.report.claims import Claim, in_words
 
 FIELDS = [
     *("id", "claim", "source", "arms", "condition", "formula", "unit", "effect", "interval"),
-    *("seeds", "verdict", "reason"),
+    *("seeds", "verdict", "reason", "brief", "of_study", "question", "arm", "baseline"),
+    *("p", "p_holm", "seeds_needed"),
 ]
 
 
 def _claim(effect, interval):
-    return Claim("a", "b", "c", ("bn", "none"), "d", "e", "f", effect, interval, 3, "g", "h")
+    return Claim("a", "b", "c", ("bn", "none"), "d", "e", "f", effect, interval, 3, "g", "h", "i")
 
 
 def test_a_claim_is_plain_json():

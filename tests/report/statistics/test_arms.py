@@ -89,6 +89,17 @@ def test_conditions_name_the_learning_rate_and_what_differs():
     assert list(alike["condition"]) == [""]
 
 
+def test_a_study_is_a_condition_where_another_one_has_the_same_runs():
+    bn, none = _runs([[1.0]]).assign(study="a"), _runs([[1.0]], norm="none").assign(study="b")
+    columns = ["study", *bn.columns.drop("study")]
+    apart = pd.concat([bn, none])[columns]
+    assert not arms.repeated_in_studies(apart)
+    assert set(arms.with_condition(apart)["condition"]) == {"lr 0.1"}
+    repeated = pd.concat([bn, none, bn.assign(study="b", run="x")])[columns]
+    assert arms.repeated_in_studies(repeated)
+    assert set(arms.with_condition(repeated)["condition"]) == {"lr 0.1, study a", "lr 0.1, study b"}
+
+
 def test_norms_are_in_the_order_of_the_figures():
     frame = pd.DataFrame({"norm": ["zz", "l2", "none", "bn", "bn", "aa"]})
     found = arms.norms(frame)

@@ -30,8 +30,8 @@ def test_seeds_without_a_partner_are_left_out_and_named():
         _accuracy(1.0, "none", 8),
         _accuracy(1.0, "none", 9),
     )
-    values, notes = pairing.compare(_first, ("bn", "none"), members)
-    assert values == [pytest.approx(0.4)]
+    values, notes, lost = pairing.compare(_first, ("bn", "none"), members)
+    assert values == [pytest.approx(0.4)] and lost == []
     assert notes == [
         "seed 7: there is no run of norm=none",
         "seeds 8, 9: there is no run of norm=bn",
@@ -44,7 +44,7 @@ def test_numbers_are_in_the_order_of_the_seeds():
         *(_accuracy(0.5 + seed / 100, "bn", seed) for seed in (8, 1, 20)),
         *(_accuracy(0.5, "none", seed) for seed in (1, 8, 20)),
     )
-    values, notes = pairing.compare(_first, ("bn", "none"), members)
+    values, notes, _ = pairing.compare(_first, ("bn", "none"), members)
     assert values == pytest.approx([0.01, 0.08, 0.2]) and notes == []
 
 
@@ -53,23 +53,27 @@ def test_seeds_that_cannot_be_compared_are_named_with_the_reason():
         if one.seed == 0:
             return float("inf")
         if one.seed == 1:
-            raise pairing.NotComparable("so it is")
+            raise pairing.NotComparable("so it is", brief="so", norm="bn")
         return 2.0
 
     members = _members(*(_accuracy(0.9, "bn", seed) for seed in SEEDS))
-    values, notes = pairing.compare(measure, ("bn",), members)
+    values, notes, lost = pairing.compare(measure, ("bn",), members)
     assert values == [2.0]
     assert notes == ["seed 0: the number is not finite", "seed 1: so it is"]
+    assert [(error.brief, error.norm) for error in lost] == [
+        ("the number is not finite", None),
+        ("so", "bn"),
+    ]
 
 
 def test_runs_that_diverged_or_are_shorter_are_noted():
     short = made_up.trace("none", 0, made_up.train(0.5, steps=50), state="interrupted")
-    _, notes = pairing.compare(_first, ("bn", "none"), _members(_accuracy(0.9), short))
+    _, notes, _ = pairing.compare(_first, ("bn", "none"), _members(_accuracy(0.9), short))
     assert notes == [
         "seed 0: the arms end at different steps, and what they have in common is compared"
     ]
     lost = made_up.trace("none", 0, made_up.train(0.5, steps=50), state="diverged")
-    _, notes = pairing.compare(_first, ("bn", "none"), _members(_accuracy(0.9), lost))
+    _, notes, _ = pairing.compare(_first, ("bn", "none"), _members(_accuracy(0.9), lost))
     assert notes == ["seed 0: norm=none diverged"]
 
 
@@ -108,3 +112,24 @@ def test_runs_with_other_settings_are_not_compared():
     runs += made_up.arms("none", "bn", records, width=2.0)
     conditions = [one.condition for one in verdicts(runs, "faster-training")]
     assert conditions == ["vgg11, glyphs, lr 0.1, width 1", "vgg11, glyphs, lr 0.1, width 2"]
+
+
+def test_studies_are_one_comparison_unless_they_repeat_each_other():
+    def conditions(*traces, over_lr=False):
+        found = pairing.conditions(traces, over_lr)
+        return {condition: sorted(members) for condition, members in found.items()}
+
+    bn, none = _accuracy(0.9, "bn", study="a"), _accuracy(0.5, "none", study="b")
+    assert conditions(bn, none) == {"vgg11, glyphs, lr 0.1": ["bn", "none"]}
+    again = _accuracy(0.8, "bn", study="b")
+    assert conditions(bn, none, again) == {
+        "vgg11, glyphs, lr 0.1, study a": ["bn"],
+        "vgg11, glyphs, lr 0.1, study b": ["bn", "none"],
+    }
+    # Another seed, or another learning rate, repeats nothing.
+    other = _accuracy(0.8, "bn", seed=1, study="b")
+    assert conditions(bn, none, other) == {"vgg11, glyphs, lr 0.1": ["bn", "none"]}
+    faster = _accuracy(0.8, "bn", lr=0.5, study="b")
+    assert conditions(bn, none, faster, over_lr=True) == {
+        "vgg11, glyphs, lr 0.1…0.5 (2)": ["bn", "none"]
+    }
