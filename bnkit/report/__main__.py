@@ -38,6 +38,9 @@ HELP = flags.DEFINE_bool("help", False, "Print this text.", flag_values=FLAGS)
 
 def main(argv):
     """Exit code: 0, or 2 with one line that says what is wrong."""
+    # What an earlier call in this process was told counts no longer.
+    for name in FLAGS:
+        FLAGS[name].unparse()
     try:
         paths = FLAGS([argv[0], *arguments.expand(argv[1:])], known_only=False)[1:]
     # absl raises a bare ValueError for --nohelp=1.

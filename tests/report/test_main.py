@@ -8,6 +8,7 @@ import sys
 import pytest
 from report_pages import arms, contents
 
+from bnkit import load_claims
 from bnkit.report import __main__
 from bnkit.report.page import write
 
@@ -28,12 +29,16 @@ def test_command_writes_below_the_reports_directory(runs, tmp_path, capsys):
     assert (tmp_path / "reports" / "fig1" / "index.html").exists()
 
 
-def test_command_refuses_in_one_line(runs, tmp_path, capsys):
+def test_command_refuses_in_one_line(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     runs(study="a", kinds=())
     for arguments, message in (
         ([str(tmp_path / "nowhere")], "nowhere does not exist"),
-        ([str(runs.root)], "give one of them: a"),
-        ([], "expected one PATH, got 0"),
+        ([str(runs.root)], "give one of them, or several: a"),
+        ([], "expected a PATH, got none"),
+        ([str(runs.root / "a"), str(tmp_path / "nowhere")], "nowhere does not exist"),
+        ([str(runs.root / "a"), "--baseline=rms,none"], "'rms': must be .* of the runs: bn"),
+        ([str(runs.root / "a"), "--baseline="], "--baseline=: must be normalisations"),
         (["x", "--wrong=1"], "wrong"),
         (["--nohelp=1"], "does not take an argument"),
         (["a\0b"], "zero bytes"),
@@ -43,6 +48,7 @@ def test_command_refuses_in_one_line(runs, tmp_path, capsys):
         assert __main__.main(["report", *arguments]) == 2
         error = capsys.readouterr().err
         assert re.search(message, error) and error.count("\n") == 1 and len(error) < 1200
+        assert not (tmp_path / "reports").exists()
 
 
 def test_a_damaged_run_is_told_and_the_others_are_drawn(runs, tmp_path, capfd, no_figures):
@@ -89,3 +95,29 @@ def test_the_command_writes_nothing_but_its_own_folder(runs, tmp_path, monkeypat
     folder = tmp_path / "reports" / study.name
     assert after.keys() - before.keys() == contents(folder).keys()
     assert capsys.readouterr().out.startswith("claims: 1 inconclusive\n  inconclusive  faster-")
+
+
+def test_several_studies_have_one_report_that_compares_them(runs, tmp_path, capsys, no_figures):
+    own = arms(runs, norms=("rms",), study="mine")
+    known = arms(runs, norms=("none", "bn"), study="known")
+    option = f"--reports_dir={tmp_path / 'reports'}"
+    assert __main__.main(["report", str(own), str(known), str(own), option]) == 0
+    said = capsys.readouterr().out
+    assert "rms against none (vgg11, glyphs, lr 0.1)" in said
+    assert "rms against bn (vgg11, glyphs, lr 0.1)" in said
+    assert [one.name for one in (tmp_path / "reports").iterdir()] == ["mine+known"]
+    found = load_claims(tmp_path / "reports" / "mine+known")
+    (claim,) = found[
+        (found["id"] == "faster-training") & (found["baseline"] == "none") & (found["arm"] == "rms")
+    ].to_dict("records")
+    assert claim["seeds"] == 3 and claim["arms"] == ("rms", "none")
+
+
+def test_any_arm_may_be_the_baseline(runs, tmp_path, capsys, no_figures):
+    study = arms(runs, norms=("none", "bn", "rms"))
+    option = f"--reports_dir={tmp_path / 'reports'}"
+    assert __main__.main(["report", str(study), option, "--baseline=rms"]) == 0
+    found = load_claims(tmp_path / "reports" / study.name)
+    general = found[~found["of_study"]]
+    assert set(general["baseline"]) == {"rms"} and set(general["arm"]) == {"none", "bn"}
+    assert "bn against rms" in capsys.readouterr().out

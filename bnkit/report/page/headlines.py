@@ -86,8 +86,8 @@ def verdicts(found):
             f"({claim['condition']}): {effect(claim)} {claim['unit']}, {_seeds(claim)}"
             f"{claim['brief']}"
         )
-    lines += _without_numbers([claim for claim in of_study if claim["effect"] is None], "id", "  ")
-    return lines + _scorecard(found)
+    missing = [(claim["id"], claim["brief"]) for claim in of_study if claim["effect"] is None]
+    return lines + _without_numbers(missing, "  no number") + _scorecard(found)
 
 
 def effect(claim):
@@ -103,6 +103,8 @@ def _scorecard(found):
             for row in group["rows"]:
                 lines.append(f"  {row['arm']} against {group['baseline']} ({table['condition']})")
                 lines += _row([cell for cell in row["cells"] if cell])
+        reasons = {one["question"]: one["brief"] for one in table["left_out"]}
+        lines += _without_numbers(reasons.items(), f"  no arm ({table['condition']}) has a number")
     lines += [
         f"  {arm} against {baseline}: no runs with the same settings"
         for arm, baseline in scorecard.apart(found)
@@ -110,10 +112,7 @@ def _scorecard(found):
     if not lines:
         return []
     count = scorecard.comparisons(found)
-    return [
-        f"scorecard, {count} comparisons at once (p-values, adjusted by Holm, in {NAME}):",
-        *lines,
-    ]
+    return [f"scorecard: {count} comparisons at once; p-values are in {NAME}", *lines]
 
 
 def _row(cells):
@@ -123,17 +122,17 @@ def _row(cells):
         found = [f"{c['question']} {effect(c)}" for c in answered if c["verdict"] == verdict]
         if found:
             lines.append(f"    {verdict:12}  {', '.join(found)}")
-    missing = [cell for cell in cells if cell["effect"] is None]
-    return lines + _without_numbers(missing, "question", "    ")
+    missing = [(cell["question"], cell["brief"]) for cell in cells if cell["effect"] is None]
+    return lines + _without_numbers(missing, "    no number")
 
 
-def _without_numbers(missing, name, indent):
-    """A line that groups claims by the reason for which they have no number, or none."""
-    reasons = {}
-    for claim in missing:
-        reasons.setdefault(claim["brief"], {})[claim[name]] = None
-    told = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
-    return [f"{indent}no number for: {told}"] if told else []
+def _without_numbers(missing, start):
+    """A line that groups claims, pairs of a name and a reason, by the reason; or no line."""
+    names = {}
+    for name, why in missing:
+        names.setdefault(why, {})[name] = None
+    told = "; ".join(f"{', '.join(ones)} ({why})" for why, ones in names.items())
+    return [f"{start} for: {told}"] if told else []
 
 
 def _seeds(claim):

@@ -13,6 +13,8 @@ from bnkit.report.drawing import style
 from bnkit.report.page import comparison, headlines, scorecard
 from bnkit.report.statistics import training
 
+# Scorecards that are open; those of further conditions fold out.
+MOST_OPEN = 4
 SYMBOLS = {claims.SUPPORTED: "✓", claims.CONTRADICTED: "✗", claims.INCONCLUSIVE: "?"}
 
 
@@ -53,6 +55,7 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         studies=len({run.study for run in runs}) > 1,
         warnings=[*damages, *headlines.warnings(heads), *comparison.warnings(differing)],
         scorecards=scorecard.tables(verdicts),
+        most_open=MOST_OPEN,
         pairs=scorecard.details(verdicts),
         apart=scorecard.apart(verdicts),
         comparisons=scorecard.comparisons(verdicts),

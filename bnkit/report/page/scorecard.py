@@ -14,8 +14,8 @@ def tables(verdicts):
         its `question` (the id), `title` and `unit`; and `groups`, one for each baseline, with
         `baseline`, `rows` and `above`. A row has the `arm`, and in `cells` the claim of every
         column, or None. `above` are the baselines that this one is held against as an arm.
-        `left_out` are the questions that no arm has a number for, all for the same reason: pairs of
-        a title and the reason.
+        `left_out` are the questions that no arm has a number for, all for the same reason: their
+        `question`, `title`, and the reason, `brief`.
     """
     pairs = _pairs(verdicts)
     by_condition = {}
@@ -72,11 +72,11 @@ def _table(condition, cells, pairs):
         answers = [claim for (asked, _, _), claim in cells.items() if asked == question]
         reasons = {claim["brief"] for claim in answers}
         if len(reasons) == 1 and all(claim["effect"] is None for claim in answers):
-            left_out.append((general.title, *reasons))
+            (brief,) = reasons
+            left_out.append({"question": question, "title": general.title, "brief": brief})
         elif answers:
-            columns.append(
-                {"question": question, "title": general.title, "unit": answers[0]["unit"]}
-            )
+            unit = answers[0]["unit"]
+            columns.append({"question": question, "title": general.title, "unit": unit})
     groups = []
     for baseline in dict.fromkeys(baseline for _, baseline in pairs):
         rows = [

@@ -76,3 +76,46 @@ def test_the_reason_names_what_the_interval_was_held_against():
         "the interval is neither above 0.95 nor below 0.5"
     )
     assert why([0.0, 0.0, 0.0], Limits()) == "a tie"
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "limit"),
+    [
+        ([0.5, 0.3, 0.55], Limits(), 0.0),
+        ([-0.5, -0.3, -0.55], Limits(), 0.0),
+        ([0.02, 0.021, 0.019], Limits(-0.05, -0.05), -0.05),
+        ([0.97, 0.98, 0.99], Limits(0.95, 0.5), 0.95),
+        ([0.2, 0.21, 0.22], Limits(0.95, 0.5), 0.5),
+    ],
+)
+def test_the_p_value_is_held_against_the_limit_that_the_mean_has_passed(values, limits, limit):
+    t = abs(np.mean(values) - limit) / (np.std(values, ddof=1) / np.sqrt(3))
+    assert judge.p_value(values, limits, MEAN) == pytest.approx(1 - t / np.sqrt(2 + t**2))
+
+
+def test_between_two_limits_there_is_nothing_to_reject():
+    assert judge.p_value([0.7, 0.71, 0.72], Limits(0.95, 0.5), MEAN) == 1.0
+    assert judge.more_seeds([0.7, 0.71, 0.72], Limits(0.95, 0.5), MEAN) == (
+        None,
+        "no number of seeds would decide",
+    )
+
+
+def test_a_largest_value_and_few_seeds_have_no_p_value():
+    for values, question in (([0.1, 0.2, 0.3], LARGEST), ([0.1, 0.2], MEAN), ([], MEAN)):
+        assert judge.p_value(values, Limits(), question) is None
+        assert judge.more_seeds(values, Limits(), question) == (None, None)
+
+
+def test_how_many_seeds_would_decide():
+    # The deviation is 1; the quantiles are in `test_student`.
+    assert judge.more_seeds([0.0, 1.0, 2.0], Limits(), MEAN) == (7, "7 seeds would decide")
+    assert judge.more_seeds([0.0, 1.0, 2.0], Limits(-0.25, -0.25), MEAN)[0] == 5
+    assert judge.more_seeds([-1.0, 0.1, 1.1], Limits(), MEAN) == (
+        None,
+        "more than 100 seeds would decide",
+    )
+    assert judge.more_seeds([-1.0, 0.0, 1.0], Limits(), MEAN) == (
+        None,
+        "no number of seeds would decide",
+    )

@@ -105,18 +105,54 @@ def test_every_claim_with_a_number_has_a_line():
         "interval": [1.0, 1.5],
         "unit": "ln ratio",
         "seeds": 3,
-        "reason": "the interval is above 0; a factor of 3.44",
+        "brief": "the interval is above 0",
+        **{"of_study": True, "question": "loss-range", "arm": "bn", "baseline": "none"},
     }
-    alone = {**claim, "verdict": "inconclusive", "interval": None, "seeds": 1, "reason": "1 seed"}
-    missing = {**claim, "id": "smoothness", "effect": None, "interval": None, "seeds": 0}
-    assert headlines.verdicts([claim, alone, claim, missing, missing]) == [
+    few = "1 seed; 3 are needed"
+    alone = {**claim, "verdict": "inconclusive", "interval": None, "seeds": 1, "brief": few}
+    none = {"effect": None, "interval": None, "seeds": 0}
+    missing = {**claim, **none, "id": "smoothness", "brief": "the arm did not train"}
+    absent = {**claim, **none, "id": "lp-smooths", "brief": "no runs of l1, l2, linf"}
+    assert headlines.verdicts([claim, alone, claim, missing, absent, missing]) == [
         "claims: 1 inconclusive, 2 supported",
         "  supported     loss-range, none against bn (vgg11, lr 0.1): 1.23 [1, 1.5] ln ratio, "
         "3 seeds; the interval is above 0",
         "  inconclusive  loss-range, none against bn (vgg11, lr 0.1): 1.23 ln ratio, 1 seed; "
-        "1 seed",
+        "3 are needed",
         "  supported     loss-range, none against bn (vgg11, lr 0.1): 1.23 [1, 1.5] ln ratio, "
         "3 seeds; the interval is above 0",
-        "  no runs or records for: smoothness",
+        "  no number for: smoothness (the arm did not train); lp-smooths (no runs of l1, l2, linf)",
     ]
     assert headlines.verdicts([missing])[0] == "claims: these runs decide none"
+
+
+def test_the_scorecard_is_told_by_arm_and_baseline():
+    def claim(question, arm, baseline, verdict="supported", effect=0.5, **fields):
+        return {
+            **{"question": question, "id": question, "arm": arm, "baseline": baseline},
+            **{"verdict": verdict, "effect": effect, "interval": [0.25, 0.75], "unit": "accuracy"},
+            **{"condition": "vgg11, lr 0.1", "of_study": False, "seeds": 3, "p": 0.5},
+            **{"brief": "the arm did not train", "arms": [arm, baseline], **fields},
+        }
+
+    found = [
+        claim("faster-training", "rms", "none"),
+        claim("trains-as-well", "rms", "none"),
+        claim("loss-range", "rms", "none", "inconclusive", None, p=None),
+        claim("smoothness", "rms", "none", "inconclusive", None, p=None),
+        claim("smoothness", "bn", "none", "supported", 0.5),
+        claim("rough-at-start", "rms", "none", "contradicted", -0.5, interval=None),
+        claim("faster-training", "rms", "l1", "inconclusive", None, condition="", p=None),
+    ]
+    assert headlines.verdicts(found) == [
+        "claims: these runs decide none",
+        "scorecard: 4 comparisons at once; p-values are in claims.json",
+        "  rms against none (vgg11, lr 0.1)",
+        "    supported     faster-training 0.5 [0.25, 0.75], trains-as-well 0.5 [0.25, 0.75]",
+        "    contradicted  rough-at-start -0.5",
+        "    no number for: smoothness (the arm did not train)",
+        "  bn against none (vgg11, lr 0.1)",
+        "    supported     smoothness 0.5 [0.25, 0.75]",
+        "  no arm (vgg11, lr 0.1) has a number for: loss-range (the arm did not train)",
+        "  rms against l1: no runs with the same settings",
+    ]

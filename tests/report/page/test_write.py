@@ -84,17 +84,21 @@ def test_every_verdict_is_in_the_page_in_a_file_and_on_the_terminal(runs, tmp_pa
     found = read_claims(tmp_path / "report")
     assert found == json.loads(json.dumps([claim.to_dict() for claim in expected]))
     assert found[0]["id"] == "faster-training" and found[0]["verdict"] == "supported"
-    assert {claim["id"] for claim in found} == {one.id for one in claims.QUESTIONS}
-    # One row for each, those that have no number in a part that is closed.
-    open_rows, closed_rows = map(rows, text.split('<details class="unanswered">'))
-    assert len(open_rows) == 1 and len(open_rows + closed_rows) == len(found)
+    of_study = [claim for claim in found if claim["of_study"]]
+    assert {claim["id"] for claim in of_study} == {one.id for one in claims.QUESTIONS}
+    # One row for each: the general ones and those that have no number in parts that are closed.
+    general_rows, further = text.split('<h2 id="verdicts">')
+    open_rows, closed_rows = map(rows, further.split('<details class="unanswered">'))
+    general_rows = rows(general_rows)
+    assert len(open_rows) == 1 and len(open_rows + closed_rows) == len(of_study)
+    assert len(general_rows) == len(found) - len(of_study) > 0
     low, high = found[0]["interval"]
     numbers = f"{found[0]['effect']:.3g} [{low:.3g}, {high:.3g}]"
     assert open_rows[0] == [
         "✓ supported",
         f"{found[0]['claim']} faster-training: how it is measured "
         f"{found[0]['formula']}. Source: {found[0]['source']}.",
-        f"{numbers} accuracy",
+        f"{numbers} accuracy p {found[0]['p']:.2g}, adjusted p {found[0]['p_holm']:.2g}",
         "vgg11, glyphs, lr 0.1",
         "3",
         "the interval is above 0",
@@ -106,4 +110,8 @@ def test_every_verdict_is_in_the_page_in_a_file_and_on_the_terminal(runs, tmp_pa
         "  supported     faster-training, bn against none (vgg11, glyphs, lr 0.1): "
         f"{numbers} accuracy, 3 seeds; the interval is above 0",
     ]
-    assert len(lines) == 3 and "theorem-4.1" in lines[2] and "faster-training" not in lines[2]
+    assert "theorem-4.1" in lines[2] and "faster-training" not in lines[2]
+    assert lines[3].startswith("scorecard: ") and lines[4] == (
+        "  bn against none (vgg11, glyphs, lr 0.1)"
+    )
+    assert f"faster-training {numbers}" in lines[5]
