@@ -196,7 +196,9 @@ class Trace:
 
     def _records(self, kind):
         if not self.run.records.get(kind):
-            raise self._lacks(f'has no records of kind "{kind}"', f"has no {kind} records")
+            raise NotComparable(
+                f'norm={self.norm} has no records of kind "{kind}"', brief=f"no {kind} records"
+            )
         table = frames.frame([self.run], kind)
         if "statistics" in table and (table["statistics"].fillna("batch") != "batch").any():
             raise NotComparable(
@@ -207,9 +209,9 @@ class Trace:
             )
         return table
 
-    def _lacks(self, what, brief=None):
+    def _lacks(self, what):
         """The error that says `what` of this run."""
-        return NotComparable(f"norm={self.norm} {what}", brief=brief or what, norm=self.norm)
+        return NotComparable(f"norm={self.norm} {what}", brief=what, norm=self.norm)
 
 
 def final(performance):

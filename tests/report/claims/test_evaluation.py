@@ -8,7 +8,7 @@ import random
 
 import made_up
 import pytest
-from asked import verdict, verdicts
+from asked import assert_effect, general, verdict, verdicts
 
 from bnkit.report import claims
 from bnkit.report.runs import read_runs
@@ -228,3 +228,179 @@ def test_runs_on_disk_are_judged_alike(runs):
     assert found["loss-range"].verdict == "supported"
     assert found["loss-range"].condition == "vgg11, glyphs, lr 0.1"
     assert found["noise-shifts-inputs"].verdict == "inconclusive"
+
+
+def _by_seed(levels, **settings):
+    """Runs whose accuracy is constant: a level for every seed of every arm."""
+    return [
+        made_up.run(norm, seed, made_up.train(level), **settings)
+        for norm, by_seed in levels.items()
+        for seed, level in zip(SEEDS, by_seed, strict=False)
+    ]
+
+
+THREE = {"none": (0.5, 0.5, 0.5), "bn": (0.9, 0.9, 0.9), "own:Layer": (0.8, 0.9, 1.0)}
+
+
+def test_every_arm_is_held_against_every_baseline_once():
+    assert claims.comparisons(["bn", "own:Layer", "none", "l1"]) == [
+        *(("bn", "none"), ("l1", "none"), ("own:Layer", "none")),
+        *(("l1", "bn"), ("own:Layer", "bn")),
+    ]
+    assert claims.comparisons(["bn", "own:Layer", "none"], ["own:Layer"]) == [
+        ("none", "own:Layer"),
+        ("bn", "own:Layer"),
+    ]
+    # The order is that of the baselines; those that are not there are passed over.
+    assert claims.comparisons(["bn", "none"], ["bn", "rms", "none"]) == [("none", "bn")]
+    assert claims.comparisons(["rms", "l1"]) == claims.comparisons(["bn"]) == []
+    assert claims.comparisons([None, "none"]) == []
+
+
+def test_a_general_claim_is_measured_by_hand():
+    own, own_bn = [
+        claim for claim in general(_by_seed(THREE), "faster-training") if claim.arm == "own:Layer"
+    ]
+    assert_effect(own, [0.3, 0.4, 0.5])
+    assert (own.verdict, own.arms, own.baseline) == ("supported", ("own:Layer", "none"), "none")
+    assert own.claim == "With own:Layer a network trains faster than with none."
+    assert "of own:Layer - that of none" in own.formula
+    # Two degrees of freedom: t = 0.4 / (0.1 / sqrt(3)).
+    t = 0.4 / (0.1 / math.sqrt(3))
+    assert own.p == pytest.approx(1 - t / math.sqrt(2 + t**2))
+    # The seeds are -0.1, 0 and 0.1 from bn: no number decides.
+    assert_effect(own_bn, [-0.1, 0.0, 0.1])
+    assert (own_bn.verdict, own_bn.p, own_bn.baseline) == ("inconclusive", 1.0, "bn")
+
+
+def test_the_baseline_is_the_first_arm_of_a_landscape():
+    def records(norm, seed):
+        return [made_up.train(), made_up.landscape({"none": 8.0, "rms": 2.0}[norm])]
+
+    runs = made_up.arms("none", "rms", records)
+    (claim,) = general(runs, "loss-range")
+    assert (claim.arms, claim.arm, claim.baseline) == (("none", "rms"), "rms", "none")
+    assert claim.effect == pytest.approx(math.log(4)) and claim.verdict == "supported"
+    assert claim.claim == "Along the gradient the loss varies less with rms than with none."
+    # The other way round.
+    (claim,) = general(runs, "loss-range", baselines=["rms"])
+    assert claim.effect == pytest.approx(-math.log(4)) and claim.verdict == "contradicted"
+
+
+def test_what_the_study_asks_itself_is_not_listed_twice():
+    levels = {norm: (0.5, 0.6, 0.7) for norm in ("none", "bn", "noisy_bn", "l1")}
+    found = claims.evaluate(_by_seed(levels))
+    asked = [(one.question, one.arm, one.baseline) for one in found if one.arm and one.baseline]
+    assert len(set(asked)) == len(asked)
+    pairs = claims.comparisons(levels)
+    # All questions of all pairs, the study's own among them.
+    assert set(asked) == {
+        (general.question.id, arm, baseline)
+        for general in claims.GENERAL
+        for arm, baseline in pairs
+    }
+    own = {(one.id, one.arm, one.baseline) for one in found if one.of_study and one.arm}
+    assert {("lp-smooths", "l1", "none"), ("noise-does-not-hurt", "noisy_bn", "bn")} <= own
+    assert [one.id for one in found if one.of_study] == IDS
+
+
+def test_the_study_s_claims_are_the_same_whatever_the_baselines():
+    runs = _everything(random.Random(3), ("none", "bn", "l1"))
+    plain = [one for one in claims.evaluate(runs) if one.of_study]
+    other = [one for one in claims.evaluate(runs, ["l1"]) if one.of_study]
+    # But for how many comparisons there are.
+    assert [dataclasses.replace(one, p_holm=None) for one in plain] == [
+        dataclasses.replace(one, p_holm=None) for one in other
+    ]
+
+
+def test_p_values_are_adjusted_over_the_whole_report():
+    found = claims.evaluate(_by_seed({**THREE, "bn": (0.9, 0.8, 0.95)}))
+    tested = sorted((one for one in found if one.p is not None), key=lambda one: one.p)
+    assert len(tested) > 3
+    least = 0.0
+    for rank, claim in enumerate(tested):
+        least = max(least, min(1.0, (len(tested) - rank) * claim.p))
+        assert claim.p_holm == pytest.approx(least)
+    # The verdicts do not change with it.
+    (faster,) = [one for one in found if one.id == "faster-training" and one.arm == "bn"]
+    assert faster.verdict == "supported"
+
+
+def test_seeds_that_are_all_equal_have_no_p_value():
+    (claim,) = general(_levels({"none": 0.5, "rms": 0.9}), "faster-training")
+    assert claim.verdict == "supported" and claim.p is claim.p_holm is None
+
+
+def test_an_inconclusive_claim_says_how_many_seeds_would_decide_it():
+    def asked(*differences):
+        levels = {"none": (0.4, 0.4, 0.4), "rms": [0.4 + one for one in differences]}
+        (claim,) = general(_by_seed(levels), "faster-training")
+        return claim
+
+    # Deviation and mean 0.1: 7 seeds, as in the printed tables (`test_student`).
+    seven = asked(0.0, 0.1, 0.2)
+    assert (seven.verdict, seven.seeds_needed) == ("inconclusive", 7)
+    assert seven.brief == "7 seeds would decide"
+    assert seven.reason.split("; ")[-1] == "with this mean and spread 7 seeds would decide"
+    many = asked(-0.1, 0.01, 0.1)
+    assert many.seeds_needed is None and many.brief == "more than 100 seeds would decide"
+    same = asked(0.0, 0.0, 0.0)
+    assert same.seeds_needed is None and same.brief == "there is no difference at any seed"
+    decided = asked(0.3, 0.31, 0.32)
+    assert decided.seeds_needed is None and "would decide" not in decided.reason
+
+
+@pytest.mark.parametrize(
+    ("levels", "name", "brief"),
+    [
+        ({"rms": (0.1, 0.1, 0.1), "none": (0.9, 0.9, 0.9)}, "loss-range", "the arm did not train"),
+        (
+            {"rms": (0.9, 0.9, 0.9), "none": (0.1, 0.1, 0.1)},
+            "loss-range",
+            "the baseline did not train",
+        ),
+        ({"rms": (0.1, 0.1, 0.1), "none": (0.1, 0.1, 0.1)}, "faster-training", "neither trained"),
+        ({"rms": (0.9, 0.9), "none": (0.5, 0.5)}, "faster-training", "2 seeds; 3 are needed"),
+        ({"rms": (0.9,), "none": (0.5, 0.5)}, "faster-training", "1 seed; 3 are needed"),
+        (
+            {"rms": (0.9, 0.9, 0.9), "none": (0.9, 0.9, 0.1)},
+            "trains-as-well",
+            "2 seeds; 3 are needed; at 1 more the baseline did not train",
+        ),
+        (
+            {"rms": (0.9, 0.9, 0.9), "none": (0.9, 0.9, 0.9)},
+            "ics-not-reduced",
+            "no ics records",
+        ),
+        (
+            {"rms": (0.9, 0.9, 0.9), "none": (0.9, 0.9, 0.9)},
+            "larger-learning-rates",
+            "fewer than two common learning rates",
+        ),
+    ],
+)
+def test_a_missing_verdict_has_a_reason_that_is_true_and_short(levels, name, brief):
+    (claim,) = general(_by_seed(levels), name)
+    assert (claim.verdict, claim.brief) == ("inconclusive", brief)
+
+
+def test_arms_that_never_meet_say_so():
+    runs = [made_up.run("none", seed, made_up.train(0.5)) for seed in SEEDS]
+    runs += [made_up.run("rms", seed, made_up.train(0.9), width=2.0) for seed in SEEDS]
+    (claim,) = general(runs, "faster-training")
+    assert (claim.seeds, claim.condition, claim.verdict) == (0, "", "inconclusive")
+    assert claim.brief == "no runs with the same settings"
+    runs = [made_up.run("none", 0, made_up.train(0.5)), made_up.run("rms", 1, made_up.train(0.9))]
+    (claim,) = general(runs, "faster-training")
+    assert claim.brief == "no common seed"
+
+
+def test_a_claim_of_the_study_without_its_arms_names_the_runs_that_are_missing():
+    by_id = {one.id: one.brief for one in claims.evaluate(_levels({"none": 0.5, "bn": 0.9}))}
+    assert by_id["noise-does-not-hurt"] == "no runs of noisy_bn"
+    assert by_id["lp-smooths"] == "no runs of l1, l2, linf"
+    assert by_id["loss-range"] == "no landscape records"
+    assert {one.brief for one in claims.evaluate([]) if one.id == "loss-range"} == {
+        "no runs of none, bn"
+    }
