@@ -66,12 +66,12 @@ class Claim:
         }
 
 
-def in_words(effect, interval):
+def in_words(effect, interval, digits=3):
     """An effect and, unless it is None, its interval: "0.5 [0.4, 0.6]"."""
     if interval is None:
-        return f"{effect:.3g}"
+        return f"{effect:.{digits}g}"
     low, high = interval
-    return f"{effect:.3g} [{low:.3g}, {high:.3g}]"
+    return f"{effect:.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
 
 
 def _plain(number):

@@ -101,8 +101,8 @@ def _answer(question, norms, condition, members, of_study):
         against = [aside for aside, more in compared if _disagrees(aside, more, verdict, question)]
         if against and verdict != INCONCLUSIVE:
             which = against[0].words.format(*norms)
-            brief = f"would be {verdict}, but the {which} does not agree"
-            reasons.insert(0, brief)
+            reasons.insert(0, f"would be {verdict}, but the {which} does not agree")
+            brief = f"would be {verdict}; a second number disagrees"
             verdict = INCONCLUSIVE
         elif verdict == INCONCLUSIVE:
             needed, how_many = judge.more_seeds(values, limits, question)

@@ -4,7 +4,6 @@ import datetime
 import shlex
 
 import jinja2
-import markupsafe
 import numpy as np
 
 from bnkit import kinds
@@ -37,7 +36,7 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        percent=_percent, number=_number, effect=headlines.effect, p=_p, name=_name
+        percent=_percent, number=_number, effect=headlines.effect, p=_p, name=_name, cell=_cell
     )
     # Where a cell of the scorecard leads to.
     verdicts = [{**claim, "anchor": f"claim-{i}"} for i, claim in enumerate(verdicts, start=1)]
@@ -122,9 +121,17 @@ def _percent(value):
 
 
 def _name(norm):
-    """A normalisation that may be broken after the module of a user's own."""
+    """The parts of a normalisation's name between which a line may break."""
     module, colon, name = str(norm).rpartition(":")
-    return markupsafe.Markup("{}{}<wbr>{}").format(module, colon, name) if colon else norm
+    return [part for part in (module + colon, name) if part]
+
+
+def _cell(claim):
+    """Effect and interval as lines that are as short as they may be."""
+    effect, bracket, interval = claims.in_words(
+        claim["effect"], claim["interval"], digits=2
+    ).partition("[")
+    return [line for line in (effect.strip(), bracket + interval) if line]
 
 
 def _p(value):

@@ -33,4 +33,5 @@ def test_numbers_that_are_not_finite_are_text_and_missing_ones_none():
 
 def test_effect_and_interval_in_words():
     assert in_words(0.123456, (-1.0, 2000.4)) == "0.123 [-1, 2e+03]"
+    assert in_words(0.123456, (-1.04, 2000.4), digits=2) == "0.12 [-1, 2e+03]"
     assert in_words(2e-6, None) == "2e-06"

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from report_pages import arms, rows
 
-from bnkit.report import figures, read_claims, write_report
+from bnkit.report import claims, figures, read_claims, write_report
 from bnkit.report.page import headlines
 from bnkit.report.runs import read_runs
 
@@ -87,7 +87,7 @@ def test_verdicts_are_told_apart_by_word_and_symbol(runs, tmp_path):
         (directory / "settings.json").write_text(json.dumps(described))
     found = rows(write_report(study, tmp_path / "report").read_text())
     verdicts = {row[0] for row in found}
-    assert verdicts == {"✓ supported", "✗ contradicted", "? inconclusive"}
+    assert verdicts == {"✗ contradicted", "? inconclusive"}
     (faster,) = [row for row in found if row[1].startswith("A network with BN trains faster")]
     assert faster[0] == "✗ contradicted"
 
@@ -126,6 +126,64 @@ def test_seconds_of_every_run_are_in_a_table(runs, tmp_path):
     ]
     shown = re.findall(r'class="run">.*?</td>\s*<td class="figure">(.*?)</td>', table)
     assert shown == [f"{total:.3g}" for total in totals]
+
+
+def _cells(text):
+    """The scorecard's cells: `(class, target, text)`."""
+    found = re.findall(
+        r'<td class="cell (\w+)"><a href="#([^"]*)".*?>(.*?)</a></td>', text, re.DOTALL
+    )
+    return [(kind, to, " ".join(re.sub("<[^>]*>", " ", cell).split())) for kind, to, cell in found]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_page_opens_with_the_scorecard_whose_cells_lead_to_their_details(runs, tmp_path):
+    study = arms(runs, norms=("none", "bn", "rms"))
+    for seed in (0, 1):
+        few = {"steps": 150, "probe_every": 50, "probes": [], "kinds": ("train",)}
+        runs(norm=HOSTILE, seed=seed, lr=0.1, status="running", **few)
+    text = write_report(study, tmp_path / "report").read_text()
+    assert text.index('id="scorecard"') < text.index('class="warning"') < text.index('id="runs"')
+    by_anchor = {
+        f"claim-{i}": one for i, one in enumerate(read_claims(tmp_path / "report"), start=1)
+    }
+    cells = _cells(text)
+    pairs = {(by_anchor[to]["arm"], by_anchor[to]["baseline"]) for _, to, _ in cells}
+    assert pairs == {
+        ("bn", "none"),
+        ("rms", "none"),
+        (HOSTILE, "none"),
+        ("rms", "bn"),
+        (HOSTILE, "bn"),
+    }
+    for kind, to, told in cells:
+        claim = by_anchor[to]
+        assert text.count(f'id="{to}"') == 1
+        if claim["effect"] is None:
+            assert kind == "missing" and told[2:] == claim["brief"]
+            continue
+        symbol = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}[kind]
+        assert kind == claim["verdict"]
+        effect = claims.in_words(claim["effect"], claim["interval"], digits=2)
+        assert told.startswith(f"{symbol} {kind} {effect}")
+        assert claim["verdict"] != "inconclusive" or told.endswith(claim["brief"])
+    kinds = {kind for kind, _, _ in cells}
+    assert {"supported", "contradicted", "inconclusive"} <= kinds
+    assert any("2 seeds; 3 are needed" in told for _, _, told in cells)
+    tested = sum(claim["p"] is not None for claim in by_anchor.values())
+    assert f"{tested} comparisons that are made here at once" in " ".join(text.split())
+    assert "see bn against none" in text and "<script" not in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_further_conditions_fold_out(runs, tmp_path):
+    for lr in (0.1, 0.2, 0.3, 0.4):
+        study = arms(runs, seeds=(0,), lr=lr, steps=30)
+    text = write_report(study, tmp_path / "report").read_text()
+    captions = re.findall("<caption>(.*?)</caption>", text)
+    # Four learning rates, and the claim over all of them.
+    assert len(captions) == 5 and text.count(f"<details><summary>{captions[-1]}</summary>") == 1
+    assert f"<summary>{captions[3]}</summary>" not in text
 
 
 @pytest.mark.skipif(not BROWSER, reason="no browser is installed")
