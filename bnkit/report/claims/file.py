@@ -70,12 +70,17 @@ def load_claims(path):
     Raises:
         ReportError: If there is no such file, or it is damaged.
     """
-    rows = [_row(claim) for claim in read_claims(path)]
+    found = read_claims(path)
     names = [field.name for field in dataclasses.fields(Claim)]
     at = names.index("interval")
-    table = pd.DataFrame(rows, columns=[*names[:at], "low", "high", *names[at + 1 :]])
-    floats = dict.fromkeys(_FLOATS, float)
-    return table.astype({**floats, "seeds": int, "seeds_needed": "Int64"})
+    types = {**dict.fromkeys(_FLOATS, float), "seeds": int, "seeds_needed": "Int64"}
+    try:
+        table = pd.DataFrame(
+            list(map(_row, found)), columns=[*names[:at], "low", "high", *names[at + 1 :]]
+        )
+        return table.astype(types)
+    except (TypeError, ValueError) as error:
+        raise ReportError(one_line(f"{path} holds a value of the wrong type: {error}")) from None
 
 
 def _row(claim):

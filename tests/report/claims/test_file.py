@@ -76,6 +76,19 @@ def test_a_report_without_claims_is_an_empty_table(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [{"effect": "much"}, {"interval": [1]}, {"interval": 3}, {"seeds": None}, {"arms": 1}],
+    ids=str,
+)
+def test_a_value_of_the_wrong_type_is_told_in_one_line(tmp_path, wrong):
+    entry = {"id": "a", "arms": ["bn"], "seeds": 3, "verdict": "supported", **wrong}
+    (tmp_path / "claims.json").write_text(json.dumps([entry]))
+    with pytest.raises(ReportError, match="holds a value of the wrong type: ") as error:
+        bnkit.load_claims(tmp_path)
+    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "does not exist; expected the directory of a report"),
