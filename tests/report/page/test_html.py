@@ -191,8 +191,13 @@ def test_a_browser_opens_the_page(runs, tmp_path):
     study = arms(runs, status="diverged", study="<i>study")
     made = write_report(study, tmp_path / "report")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
-    command = [BROWSER, *BROWSER_FLAGS, profile, "--dump-dom", made.as_uri()]
+    # A cell's link unfolds the part that it leads to, without a script.
+    text = made.read_text()
+    of_study = [claim["of_study"] for claim in read_claims(made.parent)]
+    anchor = f"claim-{of_study.index(False) + 1}"
+    command = [BROWSER, *BROWSER_FLAGS, profile, "--dump-dom", f"{made.as_uri()}#{anchor}"]
     environment = {**os.environ, "HOME": str(tmp_path)}
     opened = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert "<title>&lt;i&gt;study - bnkit</title>" in opened.stdout, opened.stderr
-    assert rows(opened.stdout) == rows(made.read_text()) != []
+    assert rows(opened.stdout) == rows(text) != []
+    assert '<details class="pair">' in text and '<details class="pair" open="">' in opened.stdout

@@ -55,6 +55,13 @@ def test_a_question_that_no_arm_answers_is_named_once():
     ]
 
 
+def test_where_no_arm_has_any_answer_there_is_no_row():
+    runs = [made_up.run(norm, seed) for norm in ("none", "bn") for seed in range(3)]
+    (table,) = scorecard.tables([claim.to_dict() for claim in claims.evaluate(runs)])
+    assert table["groups"] == table["columns"] == []
+    assert len(table["left_out"]) == len(claims.GENERAL)
+
+
 def test_every_condition_has_its_own_table_and_arms_that_never_meet_are_named():
     levels = {"none": (0.5,) * 3, "bn": (0.9,) * 3}
     found = []
