@@ -142,7 +142,7 @@ def _briefly(values, lost, about):
         return why or "no common seed"
     count = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
     brief = f"{count}; {judge.LEAST_SEEDS} are needed"
-    return f"{brief}; at {times} more {why}" if times else brief
+    return f"{brief} ({times} more: {why})" if times else brief
 
 
 def _unanswered(question, traces):

@@ -366,7 +366,7 @@ def test_an_inconclusive_claim_says_how_many_seeds_would_decide_it():
         (
             {"rms": (0.9, 0.9, 0.9), "none": (0.9, 0.9, 0.1)},
             "trains-as-well",
-            "2 seeds; 3 are needed; at 1 more the baseline did not train",
+            "2 seeds; 3 are needed (1 more: the baseline did not train)",
         ),
         (
             {"rms": (0.9, 0.9, 0.9), "none": (0.9, 0.9, 0.9)},
