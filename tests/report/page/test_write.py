@@ -103,6 +103,11 @@ def test_every_verdict_is_in_the_page_in_a_file_and_on_the_terminal(runs, tmp_pa
         "3",
         "the interval is above 0",
     ]
+    lp = [
+        row for row in closed_rows if row[1].startswith("Along the gradient the loss varies less")
+    ]
+    assert [row[-1] for row in lp] == ["no landscape records", "no runs of l1, l2, linf"]
+    assert "needs norm=none and norm=l1 or " in lp[1][1]
     assert text.index('id="verdicts"') < text.index('id="figures"') < text.index('id="settings"')
     lines = headlines.verdicts(found)
     assert lines[:2] == [
