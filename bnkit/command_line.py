@@ -56,7 +56,7 @@ def _valid(setting):
 _HELP = {
     "What is compared": {
         "norm": f"normalisation: {', '.join(layers.names())}; or package.module:Class of your own",
-        "lr": "learning rate, constant over the run",
+        "lr": "learning rate, the largest of the run",
         "seed": "of the initial weights and the order of the batches",
     },
     "Network and data": {
@@ -74,14 +74,25 @@ _HELP = {
         "if not set",
         "test_split": "TFDS split expression of the test images; the first of test, validation, "
         "val and valid that has labels if not set",
+        "image_size": "height and width that images are resized to, in pixels; their own, or 32, "
+        "if not set",
         "samples": f"number of gaussian samples, {_models('samples')}",
         "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
     },
     "Training": {
         "steps": "number of updates",
         "batch_size": "samples per update, over all replicas together; of gaussian samples: all",
-        "optimizer": f"one of {', '.join(OPTIMIZERS)}",
+        "optimizer": f"Keras's: {', '.join(OPTIMIZERS)}",
+        "optimizer_args": "key=value,... for Keras's optimizer, such as beta_1=0.5",
         "momentum": "of sgd",
+        "schedule": "of the learning rate: constant; cosine falls to 0 at the end; step falls "
+        "to a tenth after 1/2 and 3/4 of the steps",
+        "warmup": "steps over which the learning rate rises linearly before that",
+        "clip_norm": "largest norm of the gradient of an update; no limit if not set",
+        "augment": "what is done to training images: crop shifts them by up to an eighth of their "
+        "size, flip mirrors every other one",
+        "label_smoothing": "share of each target that is spread over all classes, in the loss that "
+        "is trained and measured",
         "weight_decay": "c of the penalty c/2 * sum ||kernel||^2, logged apart from the loss",
         "sync_norm": "batch statistics of the global batch instead of each replica's",
         "precision": f"compute type of the layers: {', '.join(PRECISIONS)}",
@@ -91,6 +102,7 @@ _HELP = {
     "Measuring": {
         "probes": "comma-separated list of what to measure; empty for nothing",
         "probe_every": "steps between two measurements",
+        "probe_steps": "comma-separated list of further steps to measure at, such as 1,2,5,10",
         "step_sizes": "rising comma-separated list of s in theta - s g; absolute, the same for "
         "every arm of a comparison",
         "directions": "random directions at each measurement of random_landscape",

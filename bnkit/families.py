@@ -10,8 +10,8 @@ import enum
 import re
 from collections.abc import Callable, Mapping
 
-from bnkit import model_arguments
-from bnkit.rules import COUNT, POSITIVE, TRUTH, Rule, is_number, one_of
+from bnkit import further_arguments
+from bnkit.rules import COUNT, FRACTION, POSITIVE, TRUTH, Rule, is_number, one_of
 
 
 class Data(enum.Enum):
@@ -37,6 +37,7 @@ class Entry:
         least_bytes: Called with settings; bytes of memory that a run needs at the very least, by
             the setting that they grow with.
         variant: Arguments of the family's `from_settings` that tell it from the others.
+        takes_vectors: Whether it takes vectors, too, and not images alone.
     """
 
     family: str
@@ -47,13 +48,27 @@ class Entry:
     timing_steps: int
     least_bytes: Callable
     variant: Mapping = dataclasses.field(default_factory=dict)
+    takes_vectors: bool = False
 
 
 def _may_be_split(value):
     return value is None or (isinstance(value, str) and bool(value.strip()))
 
 
+AUGMENTATIONS = ("crop", "flip")
+
+
+def _are_augmentations(value):
+    return isinstance(value, tuple) and all(
+        name in AUGMENTATIONS and value.count(name) == 1 for name in value
+    )
+
+
 _SPLIT = Rule(_may_be_split, "a TFDS split expression, such as train[:90%]")
+
+
+def _may_be_count(value):
+    return value is None or COUNT.accepts(value)
 
 
 def _names_images(value):
@@ -72,9 +87,16 @@ _OF_CLASSIFIERS = {
     "eval_every": 50,
 }
 _ON_IMAGES = {
-    "dataset": Rule(_names_images, "glyphs or the name of a TFDS image classification set"),
+    "dataset": Rule(
+        _names_images, "glyphs, the name of a TFDS image classification set, or a path"
+    ),
     "train_split": _SPLIT,
     "test_split": _SPLIT,
+    "augment": Rule(
+        _are_augmentations, f"a list out of {', '.join(AUGMENTATIONS)}, each at most once"
+    ),
+    "label_smoothing": FRACTION,
+    "image_size": Rule(_may_be_count, "a whole number of pixels >= 1"),
 }
 _NON_LINEARITIES = one_of(("relu", "elu", "selu", "gelu"))
 _PLACES = one_of(("post", "pre"))
@@ -189,6 +211,7 @@ _PERCEPTRON = Entry(
     rules={**_ON_IMAGES, "width": POSITIVE, "depth": COUNT, "activation": _NON_LINEARITIES},
     timing_steps=5,
     least_bytes=_bytes_of_perceptron,
+    takes_vectors=True,
 )
 
 
@@ -256,9 +279,10 @@ _USERS = Entry(
     summary="your own function: (norm, input_shape, classes, seed, ...) -> keras.Model",
     data=Data.IMAGES,
     defaults=_OF_CLASSIFIERS,
-    rules={**_ON_IMAGES, "model_args": Rule(_may_be_arguments, model_arguments.VALID)},
+    rules={**_ON_IMAGES, "model_args": Rule(_may_be_arguments, further_arguments.VALID)},
     timing_steps=5,
     least_bytes=_bytes_of_users,
+    takes_vectors=True,
 )
 # What stands for all of them.
 PATH = "package.module:function"

@@ -38,6 +38,9 @@ PARSERS = {
     tuple[float, ...]: Parser(
         lambda text: tuple(map(float, _split(text))), "a comma-separated list of numbers"
     ),
+    tuple[int, ...]: Parser(
+        lambda text: tuple(map(int, _split(text))), "a comma-separated list of whole numbers"
+    ),
 }
 
 # Of the flags that make a grid.

@@ -31,3 +31,29 @@ class HalfSquaredError(keras.losses.Loss):
                 f"Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}"
             )
         return 0.5 * keras.ops.sum(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="bnkit")
+class SmoothedCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of logits with smoothed labels (Szegedy et al. 2016, section 7).
+
+    The target is `1 - share` for the label's class, and `share / classes` more for every class.
+
+    Args:
+        share: Of each target that is spread evenly over all classes, in [0, 1).
+
+    Input: labels, integers `[batch]`, and logits `[batch, classes]`; output: a scalar.
+    """
+
+    def __init__(self, share, name="smoothed_cross_entropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.share = share
+
+    def call(self, y_true, y_pred):
+        of_label = keras.ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        normalizer = keras.ops.logsumexp(y_pred, axis=-1)
+        of_all = normalizer - keras.ops.mean(y_pred, axis=-1)
+        return (1 - self.share) * of_label + self.share * of_all
+
+    def get_config(self):
+        return {**super().get_config(), "share": self.share}

@@ -15,6 +15,7 @@ import traceback
 from bnkit import backend, families, layers, memory, study, waiting
 from bnkit.command_line import FlagError, help_text, parse
 from bnkit.messages import one_line, say
+from bnkit.settings import SettingsError
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
@@ -141,7 +142,7 @@ def _check_code_and_data(values, grid):
     """
     paths = {settings.norm for settings in grid if ":" in settings.norm}
     sets = {
-        (settings.dataset, settings.train_split, settings.test_split)
+        _data_of(settings)
         for settings in grid
         if families.get(settings.model).data is families.Data.IMAGES
     }
@@ -154,14 +155,24 @@ def _check_code_and_data(values, grid):
     if sets:
         from bnkit import data
     forms = {}
-    for name, train_split, test_split in sorted(sets, key=str):
-        forms[name] = data.check(
-            name,
-            data_dir=values.data_dir or None,
-            train_split=train_split,
-            test_split=test_split,
-        )
+    for one in sorted(sets, key=str):
+        forms[one] = data.check(**dict(one), data_dir=values.data_dir or None)
+    for settings in grid:
+        shape, _ = forms.get(_data_of(settings), ((), 0))
+        if len(shape) == 1 and not families.get(settings.model).takes_vectors:
+            raise SettingsError(
+                "model",
+                settings.model,
+                f"one that takes vectors, such as mlp: {settings.dataset} holds {shape[0]} "
+                "features a sample",
+            )
     _check_models([settings for settings in grid if families.is_users(settings.model)], forms, grid)
+
+
+def _data_of(settings):
+    """Which data a run takes: the arguments of `data.check`, as pairs."""
+    names = {"name": "dataset", "train_split": None, "test_split": None, "image_size": None}
+    return tuple((name, getattr(settings, field or name)) for name, field in names.items())
 
 
 def _check_models(asked, forms, grid):
@@ -177,9 +188,9 @@ def _check_models(asked, forms, grid):
     if len(grid) > 1 or grid[0].strategy == "cpu":
         # The processes of a study's runs need the GPUs, and this one would keep their memory.
         tf.config.set_visible_devices([], "GPU")
-    different = {(s.model, s.model_args, s.norm, s.dataset): s for s in asked}
+    different = {(s.model, s.model_args, s.norm, _data_of(s)): s for s in asked}
     for settings in different.values():
-        models.check(settings, *forms[settings.dataset])
+        models.check(settings, *forms[_data_of(settings)])
 
 
 def _run(values, settings, command):

@@ -39,6 +39,22 @@ class At:
         return self.steps[place] if place < len(self.steps) else None
 
 
+class Either:
+    """The steps of several schedules.
+
+    >>> Either(Every(25), At([1, 2, 30])).next(2)
+    2
+    """
+
+    def __init__(self, *schedules):
+        self.schedules = schedules
+
+    def next(self, step):
+        """The first step of any of them that is not before `step`, or None after the last."""
+        steps = [schedule.next(step) for schedule in self.schedules]
+        return min((one for one in steps if one is not None), default=None)
+
+
 class Elapsed:
     """Whichever step comes once so many seconds have passed.
 

@@ -13,7 +13,7 @@ from bnkit import families
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
     "backend": 0, "rules": 0, "kinds": 0, "schedules": 0,
-    "messages": 0, "model_arguments": 0, "arguments": 0, "flag_parsers": 0, "waiting": 0,
+    "messages": 0, "further_arguments": 0, "arguments": 0, "flag_parsers": 0, "waiting": 0,
     "families": 1, "store": 1,
     "settings": 2,
     "memory": 3, "layers": 3, "data": 3, "losses": 3, "report": 3,
@@ -27,7 +27,7 @@ ROWS = {
 }  # fmt: skip
 WITHOUT_TENSORFLOW = {
     "backend", "rules", "kinds", "families", "settings", "schedules", "store", "report", "study",
-    "messages", "model_arguments", "arguments", "flag_parsers", "memory", "command_line",
+    "messages", "further_arguments", "arguments", "flag_parsers", "memory", "command_line",
     "waiting",
 }  # fmt: skip
 MAY_NOT = {

@@ -64,17 +64,18 @@ def test_every_field_without_a_default_of_its_own_has_one_for_the_model(entry):
     needed = {name for name, field in FIELDS.items() if field.default is None}
     lacking = needed - set(entry.defaults)
     foreign = set(families.DEPENDENT) - set(entry.rules)
-    open_to_all = {"train_split", "test_split", "model_args"}
+    open_to_all = {"train_split", "test_split", "model_args", "image_size"}
+    open_to_all |= {"optimizer_args", "clip_norm"}
     assert lacking <= foreign | open_to_all | (
         {"batch_size"} if "samples" in entry.defaults else set()
     )
 
 
 def test_a_field_that_only_some_models_have_is_off_elsewhere():
-    """None or False: what `Settings` holds against a model without it."""
+    """None, False or nothing: what `Settings` holds against a model without it."""
     for name in families.DEPENDENT:
         if len(families.models_with(name)) < len(families.MODELS):
-            assert FIELDS[name].default in (None, False)
+            assert FIELDS[name].default in (None, False, (), 0.0)
 
 
 def test_models_with_a_setting_are_named():
@@ -83,5 +84,6 @@ def test_models_with_a_setting_are_named():
     assert families.models_with("skip") == ("resnet20", "resnet32", "resnet56")
     assert families.models_with("lr") == ()
     expected = {"width", "activation", "dataset", "depth", "norm_last", "samples"}
-    expected |= {"train_split", "test_split", "skip", "norm_place", "model_args"}
+    expected |= {"train_split", "test_split", "skip", "norm_place", "model_args", "image_size"}
+    expected |= {"augment", "label_smoothing"}
     assert set(families.DEPENDENT) == expected

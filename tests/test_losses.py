@@ -11,7 +11,7 @@ from reference import error
 
 from bnkit import callbacks, models
 from bnkit.data import Batches, load_gaussian
-from bnkit.losses import HalfSquaredError
+from bnkit.losses import HalfSquaredError, SmoothedCrossEntropy
 from bnkit.probes.objective import replica_loss
 from bnkit.schedules import At, Every
 
@@ -200,3 +200,17 @@ def test_a_split_evaluated_in_parts_is_the_sum_of_them(norm, replicas, two_repli
         values = trainer.evaluate(x, y, batch_size)
         assert "accuracy" not in values
         np.testing.assert_allclose(values["loss"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_smoothed_labels_by_the_definition(share):
+    """Against one-hot targets that are mixed with the uniform distribution, in NumPy."""
+    generator = np.random.default_rng(0)
+    logits, labels = 3 * generator.normal(size=(6, 4)), generator.integers(0, 4, 6)
+    log_softmax = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    targets = (1 - share) * np.eye(4)[labels] + share / 4
+    expected = -(targets * log_softmax).sum(-1).mean()
+    loss = SmoothedCrossEntropy(share)
+    np.testing.assert_allclose(loss(labels, logits.astype("float32")), expected, rtol=1e-5)
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert again.share == share

@@ -24,7 +24,15 @@ INVALID = {
     "test_split": ["", " ", 1, ("test",)],
     "batch_size": [0, -128, 1.5],
     "steps": [0, 10.0],
-    "optimizer": ["SGD", "rmsprop"],
+    "optimizer": ["SGD", "madgrad"],
+    "optimizer_args": ["beta_1", "learning_rate=1", 3],
+    "schedule": ["linear", None],
+    "warmup": [-1, 1.5, 501],
+    "clip_norm": [0, -1, float("inf")],
+    "augment": [("crop", "crop"), ("rotate",), "crop"],
+    "label_smoothing": [1, -0.1],
+    "probe_steps": [(2, 1), (-1,), (0.5,), 3],
+    "image_size": [0, 1.5, "32"],
     "momentum": [-0.1, 1, float("nan")],
     "weight_decay": [-1e-4, float("inf")],
     "probes": [("landscape", "landscape"), ("nothing",), "ics", (["ics"],)],
@@ -41,7 +49,7 @@ INVALID = {
     ],
     "eval_every": [0],
     "sync_norm": ["true", 1],
-    "precision": ["float16"],
+    "precision": ["float64"],
     "strategy": ["mirrored"],
 }
 
@@ -90,7 +98,9 @@ def test_equal_settings_have_one_id_and_any_difference_another():
         "batch_size": 64, "steps": 10, "optimizer": "adam", "momentum": 0.9, "weight_decay": 1e-4,
         "activation": "elu", "probes": (), "probe_every": 5, "step_sizes": (0.1,), "eval_every": 5,
         "sync_norm": True, "precision": "bfloat16", "strategy": "cpu",
-        "train_split": "train[:9%]", "test_split": "train[9%:]",
+        "train_split": "train[:9%]", "test_split": "train[9%:]", "image_size": 20,
+        "optimizer_args": "weight_decay=0.1", "schedule": "step", "warmup": 3, "clip_norm": 2.0,
+        "augment": ("flip",), "label_smoothing": 0.1, "probe_steps": (1, 2),
     }  # fmt: skip
     of_linear = {"depth": 3, "norm_last": True, "samples": 2000, "directions": 2}
     fields = {field.name for field in dataclasses.fields(Settings)}

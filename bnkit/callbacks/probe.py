@@ -7,7 +7,7 @@ from bnkit.callbacks.steps import Steps, learning_rate
 from bnkit.data import as_batch
 from bnkit.probes import CompiledLoss
 from bnkit.probes.objective import check_statistics
-from bnkit.schedules import Every
+from bnkit.schedules import At, Either, Every
 
 # What a record says of how it was measured, see `ProbeCallback`.
 MEASURED_HOW = ("statistics", "added_losses")
@@ -21,6 +21,7 @@ class ProbeCallback(Recorder):
 
     Args:
         every: Steps between two measurements; the first is at step 0.
+        at: Further steps to measure at.
         batch: A fixed batch to measure on: `(x, y)` or `(x, y, sample_weight)`, of one or many
             inputs and outputs, or a data set of which the first batch is taken (see
             `bnkit.data.as_batch`). By default the step's own training batch, which only bnkit's
@@ -56,13 +57,14 @@ class ProbeCallback(Recorder):
         self,
         *,
         every=25,
+        at=(),
         batch=None,
         loss=None,
         statistics="batch",
         added_losses=False,
         write=None,
     ):
-        super().__init__(Every(every))
+        super().__init__(Either(Every(every), At(at)))
         if added_losses and loss is not None:
             raise ValueError(
                 "`added_losses` are those beside the model's own loss: with a `loss` there are "

@@ -1,6 +1,6 @@
-"""Data sets: the embedded glyphs, or any TFDS image classification set, memory-mapped."""
+"""Data sets: the embedded glyphs, any TFDS image classification set, or files of one's own."""
 
-from bnkit.data import glyphs, images
+from bnkit.data import files, glyphs, images
 from bnkit.data.batches import Batches
 from bnkit.data.dataset import DataError, Dataset, Split
 from bnkit.data.gaussian import load_gaussian
@@ -11,18 +11,21 @@ from bnkit.data.images import load_images
 __all__ = ["Batches", "DataError", "Dataset", "Split", "as_batch", "check", "load", "load_gaussian"]
 
 
-def load(name, *, data_dir=None, train_split=None, test_split=None, progress=True):
-    """Loads a data set by name: `"glyphs"`, or the name of any TFDS image classification set.
+def load(name, *, data_dir=None, train_split=None, test_split=None, image_size=None, progress=True):
+    """Loads a data set by name: `"glyphs"`, a TFDS image classification set, or files of one's own.
 
     Args:
-        name: `"glyphs"` (rendered here, needs no download) or a TFDS name such as `"cifar10"`.
+        name: `"glyphs"` (rendered here, needs no download), a TFDS name such as `"cifar10"`, or the
+            path of files (see `bnkit.data.files.load_files`).
         data_dir: Where TFDS keeps its sets; `TFDS_DATA_DIR` or `~/tensorflow_datasets` if not
-            given. The glyphs do not use it.
+            given. Others do not use it.
         train_split, test_split: TFDS split expressions without examples in common, such as
             `"train[:80%]"`, `"train+validation"` or `"test[:500]"`. By default `train`, and the
-            first of `test`, `validation`, `val` and `valid` that has labels. The glyphs have
-            their own.
-        progress: Whether the first, slow load shows a progress bar on stderr.
+            first of `test`, `validation`, `val` and `valid` that has labels. Other sets than those
+            of TFDS have their own.
+        image_size: Height and width that images are resized to, in pixels. By default sets whose
+            images are all of one size keep it, and others get 32. The glyphs have 32.
+        progress: Whether to show how far the first, slow load is.
 
     Returns:
         A `Dataset`.
@@ -30,43 +33,49 @@ def load(name, *, data_dir=None, train_split=None, test_split=None, progress=Tru
     Raises:
         DataError: If the set is unknown, absent and not downloadable, or not labelled images; if
             a split expression is invalid, training and test examples overlap, or no split is
-            suitable.
+            suitable; if a file cannot be read, or its content is not valid.
     """
     chosen = {"train_split": train_split, "test_split": test_split}
-    if name != "glyphs":
-        return load_images(name, data_dir=data_dir, progress=progress, **chosen)
-    _check_no_splits(**chosen)
-    return load_glyphs(progress=progress)
+    if name == "glyphs":
+        _check_none("the glyphs are what they are", **chosen, image_size=image_size)
+        return load_glyphs(progress=progress)
+    if files.is_path(name):
+        _check_none(f"{name} has its own splits", **chosen)
+        return files.load_files(name, image_size=image_size, progress=progress)
+    return load_images(name, data_dir=data_dir, image_size=image_size, progress=progress, **chosen)
 
 
-def check(name, *, data_dir=None, train_split=None, test_split=None, progress=True):
+def check(
+    name, *, data_dir=None, train_split=None, test_split=None, image_size=None, progress=True
+):
     """Checks that `load` will find a data set and its splits; downloads it if need be.
 
-    Nothing is decoded, and nothing is said of the splits that are taken.
+    No image is decoded, and nothing is said of the splits that are taken.
 
     Args:
         others: As for `load`.
 
     Returns:
-        The shape of an image, and the number of classes, as `load` will have them.
+        The shape of a sample, and the number of classes, as `load` will have them.
 
     Raises:
         DataError: As for `load`, but for images and labels that turn out to be damaged.
     """
     chosen = {"train_split": train_split, "test_split": test_split}
     if name == "glyphs":
-        _check_no_splits(**chosen)
+        _check_none("the glyphs are what they are", **chosen, image_size=image_size)
         return glyphs.IMAGE_SHAPE, glyphs.CLASSES
+    if files.is_path(name):
+        _check_none(f"{name} has its own splits", **chosen)
+        return files.look_at_files(name, image_size=image_size)
     builder, _, _ = images.locate(
         name, data_dir=data_dir, progress=progress, is_told=False, **chosen
     )
-    return images.shape_and_classes(builder)
+    return images.shape_and_classes(builder, image_size)
 
 
-def _check_no_splits(**chosen):
+def _check_none(reason, **chosen):
     flags = [f"--{name}={value}" for name, value in chosen.items() if value]
     if flags:
-        raise DataError(
-            "--train_split and --test_split are for TFDS sets; the glyphs have their own splits. "
-            f"Received: {' '.join(flags)}"
-        )
+        names = " and ".join(f"--{name}" for name in chosen)
+        raise DataError(f"{names} are for TFDS sets; {reason}. Received: {' '.join(flags)}")

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+# Tells the random numbers of augmentation from those of permutations.
+_AUGMENTING = 1
+# Images are shifted by up to this part of their size.
+_SHIFT = 8
+
 
 class Batches:
     """Shuffled batches of a split; the batch of any step can be asked for at any time.
@@ -15,12 +20,14 @@ class Batches:
         split: Where the samples come from.
         batch_size: Samples in a batch, 1 to `len(split)`.
         seed: Non-negative integer.
+        augment: What is done to the images of a batch, "crop" and "flip": see `augmented`.
 
     Raises:
-        ValueError: If `batch_size` or `seed` is out of range.
+        ValueError: If `batch_size` or `seed` is out of range, or if what is to be augmented are no
+            images.
     """
 
-    def __init__(self, split, batch_size, seed):
+    def __init__(self, split, batch_size, seed, augment=()):
         if not 1 <= batch_size <= len(split):
             raise ValueError(
                 f"batch_size must lie in 1 to {len(split)}, the number of samples in the split. "
@@ -28,7 +35,13 @@ class Batches:
             )
         if seed < 0:
             raise ValueError(f"seed must not be negative. Received: seed={seed}")
+        if augment and split.x.ndim != 4:
+            raise ValueError(
+                "Only images [n, height, width, channels] can be augmented. "
+                f"Received: augment={augment!r} and samples of shape {split.x.shape[1:]}"
+            )
         self.split = split
+        self.augment = augment
         self.batch_size = batch_size
         self.seed = seed
         self.steps_per_epoch = len(split) // batch_size
@@ -54,7 +67,7 @@ class Batches:
                 f"start and stop must satisfy 0 <= start < stop. Received: {start=}, {stop=}"
             )
         batches = (stop - start, self.batch_size)
-        if self.batch_size == len(self.split):
+        if self.batch_size == len(self.split) and not self.augment:
             return tuple(np.broadcast_to(a, (*batches, *a.shape[1:])) for a in self._arrays())
         chosen = np.concatenate([self.indices(step) for step in range(start, stop)])
         # Reading in file order turns random access to a memory-mapped split into one sweep.
@@ -64,7 +77,12 @@ class Batches:
             stack = np.empty([len(chosen), *array.shape[1:]], array.dtype)
             stack[order] = array[chosen[order]]
             stacks.append(stack.reshape(*batches, *array.shape[1:]))
-        return tuple(stacks)
+        x, y = stacks
+        if self.augment:
+            for position, step in enumerate(range(start, stop)):
+                generator = np.random.default_rng([self.seed, step, _AUGMENTING])
+                x[position] = augmented(x[position], self.augment, generator)
+        return x, y
 
     def _arrays(self):
         return self.split.x, self.split.y
@@ -73,3 +91,30 @@ class Batches:
         if self.batch_size == len(self.split):
             return np.arange(len(self.split))
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.split))
+
+
+def augmented(images, kinds, generator):
+    """Images as if they had been taken anew: their content is the same, and their place is not.
+
+    Args:
+        images: `[n, height, width, channels]`.
+        kinds: "crop" shifts each image by up to an eighth of its height and width, up or down and
+            to the left or right, with black beyond its edges (He et al. 2016, section 4.2: 4 of 32
+            pixels); "flip" mirrors each with probability 1/2.
+        generator: A NumPy random generator.
+
+    Returns:
+        An array of the same shape and type.
+    """
+    count, height, width, _ = images.shape
+    if "crop" in kinds:
+        down, right = height // _SHIFT, width // _SHIFT
+        padded = np.pad(images, ((0, 0), (down, down), (right, right), (0, 0)))
+        tops = generator.integers(0, 2 * down + 1, count)[:, None] + np.arange(height)
+        lefts = generator.integers(0, 2 * right + 1, count)[:, None] + np.arange(width)
+        each = np.arange(count)[:, None, None]
+        images = padded[each, tops[:, :, None], lefts[:, None, :]]
+    if "flip" in kinds:
+        mirrored = generator.random(count) < 0.5
+        images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+    return images

@@ -12,7 +12,7 @@ _IMAGE_SIZE = 32
 
 
 def load_images(
-    name, *, data_dir=None, train_split=None, test_split=None, image_size=_IMAGE_SIZE, progress=True
+    name, *, data_dir=None, train_split=None, test_split=None, image_size=None, progress=True
 ):
     """Loads a TFDS set that has one image and one class label per example.
 
@@ -23,8 +23,8 @@ def load_images(
         train_split, test_split: TFDS split expressions, such as `"train[:90%]"`, without examples
             in common. By default `train`, and the first of `test`, `validation`, `val` and
             `valid` that has labels.
-        image_size: Height and width, in pixels, that images are resized to (antialiased) in sets
-            whose images are not all of one size. Other sets keep their size.
+        image_size: Height and width, in pixels, that images are resized to (antialiased). By
+            default sets whose images are all of one size keep it, and others get 32.
         progress: Whether downloading and decoding show progress bars on stderr.
 
     Returns:
@@ -34,7 +34,7 @@ def load_images(
         DataError: If the set is unknown, absent and not downloadable, or not labelled images; if
             a split expression is invalid, or none is suitable.
     """
-    if image_size < 1:
+    if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be at least 1 pixel. Received: image_size={image_size}")
     builder, (image_key, label_key), selected = locate(
         name,
@@ -43,8 +43,8 @@ def load_images(
         test_split=test_split,
         progress=progress,
     )
-    resized = None in builder.info.features[image_key].shape[:2]
     shape, classes = shape_and_classes(builder, image_size)
+    resized = shape != tuple(builder.info.features[image_key].shape)
 
     def build(directory):
         total, decoded = sum(selection.size for selection in selected.values()), 0
@@ -84,7 +84,7 @@ def locate(name, *, data_dir, train_split, test_split, progress, is_told=True):
     return builder, keys, splits.select(builder, *keys, train_split, test_split, is_told=is_told)
 
 
-def shape_and_classes(builder, image_size=_IMAGE_SIZE):
+def shape_and_classes(builder, image_size=None):
     """The shape of an image as `load_images` gives it, and the number of classes.
 
     Raises:
@@ -92,8 +92,9 @@ def shape_and_classes(builder, image_size=_IMAGE_SIZE):
     """
     image_key, label_key = builders.features(builder)
     shape = tuple(builder.info.features[image_key].shape)
-    if None in shape[:2]:
-        shape = (image_size, image_size, shape[2])
+    if image_size is not None or None in shape[:2]:
+        size = image_size or _IMAGE_SIZE
+        shape = (size, size, shape[2])
     return shape, builder.info.features[label_key].num_classes
 
 

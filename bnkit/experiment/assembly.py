@@ -7,9 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from bnkit import data, families, layers, models
-from bnkit.training import Trainer
+from bnkit.training import Trainer, optimizers
 
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
 
 
 def load_dataset(settings, data_dir, progress):
@@ -25,6 +29,7 @@ def load_dataset(settings, data_dir, progress):
         data_dir=data_dir,
         train_split=settings.train_split,
         test_split=settings.test_split,
+        image_size=settings.image_size,
         progress=progress,
     )
 
@@ -46,7 +51,7 @@ def make_trainer(settings, dataset, batches, clock):
             model, loss_fn, metrics = models.from_settings(settings, norm, dataset)
             trainer = Trainer(
                 model,
-                _optimizer(settings),
+                optimizers.make(settings),
                 loss_fn,
                 strategy=strategy,
                 prepare=dataset.prepare,
@@ -64,12 +69,6 @@ def _strategy(name):
         tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
-
-
-def _optimizer(settings):
-    if settings.optimizer == "adam":
-        return keras.optimizers.Adam(settings.lr)
-    return keras.optimizers.SGD(settings.lr, momentum=settings.momentum)
 
 
 @contextlib.contextmanager

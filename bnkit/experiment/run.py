@@ -64,7 +64,9 @@ def run(
             return directory.path
         with clock("data"):
             dataset = assembly.load_dataset(settings, data_dir, progress)
-            batches = data.Batches(dataset.train, settings.batch_size, seed=settings.seed)
+            batches = data.Batches(
+                dataset.train, settings.batch_size, seed=settings.seed, augment=settings.augment
+            )
         with clock("compile"):
             trainer = assembly.make_trainer(settings, dataset, batches, clock)
         _log.info("%s trains on %s", settings.run_id, device_text(trainer))

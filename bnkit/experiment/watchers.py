@@ -38,7 +38,9 @@ def watchers(settings, model, dataset, directory, earlier, progress, stack):
         if not probe.applies_to(model):
             _log.info("%s is left out: there is no such layer in %s", name, settings.run_id)
             continue
-        probe = probe.from_settings(settings, every=settings.probe_every, write=write)
+        probe = probe.from_settings(
+            settings, every=settings.probe_every, at=settings.probe_steps, write=write
+        )
         probe.keep_first_and_last()
         probe.restore([record for record in earlier if record["kind"] in probe.kinds])
         found.append(probe)

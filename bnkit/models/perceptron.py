@@ -71,5 +71,6 @@ def from_settings(settings, norm, dataset):
             input_shape=dataset.input_shape,
             activation=settings.activation,
             seed=settings.seed,
-        )
+        ),
+        settings.label_smoothing,
     )

@@ -98,7 +98,8 @@ def from_settings(settings, norm, dataset, depth):
             norm_place=settings.norm_place,
             activation=settings.activation,
             seed=settings.seed,
-        )
+        ),
+        settings.label_smoothing,
     )
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import keras
 
-from bnkit.losses import HalfSquaredError
+from bnkit.losses import HalfSquaredError, SmoothedCrossEntropy
 
 
 class Task(NamedTuple):
@@ -21,9 +21,12 @@ class Task(NamedTuple):
     metrics: dict
 
 
-def classification(model):
-    """Cross-entropy of logits, and accuracy."""
-    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def classification(model, label_smoothing=0.0):
+    """Cross-entropy of logits, with smoothed labels if asked for, and accuracy."""
+    if label_smoothing:
+        loss_fn = SmoothedCrossEntropy(label_smoothing)
+    else:
+        loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return Task(model, loss_fn, {"accuracy": keras.metrics.sparse_categorical_accuracy})
 
 

@@ -5,7 +5,7 @@ import inspect
 
 import keras
 
-from bnkit import layers, model_arguments
+from bnkit import further_arguments, layers
 from bnkit.models.task import classification
 
 
@@ -17,9 +17,9 @@ def from_settings(settings, norm, dataset):
         dataset.input_shape,
         dataset.classes,
         settings.seed,
-        model_arguments.parse(settings.model_args or ""),
+        further_arguments.parse(settings.model_args or ""),
     )
-    return classification(model)
+    return classification(model, settings.label_smoothing)
 
 
 def build(path, norm, input_shape, classes, seed, arguments):

@@ -94,7 +94,8 @@ def from_settings(settings, norm, dataset, depth):
             input_shape=dataset.input_shape,
             activation=settings.activation,
             seed=settings.seed,
-        )
+        ),
+        settings.label_smoothing,
     )
 
 

@@ -110,7 +110,8 @@ def from_settings(settings, norm, dataset):
             norm_place=settings.norm_place,
             activation=settings.activation,
             seed=settings.seed,
-        )
+        ),
+        settings.label_smoothing,
     )
 
 

@@ -71,6 +71,13 @@ class Trainer:
             self._value_names.append("penalty")
         self._evaluator = Evaluator(model, loss_fn, self._prepare, self._metrics)
         self._batches = None
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if self.replicas > 1 and getattr(inner, "global_clipnorm", None):
+            raise ValueError(
+                "The norm of a gradient is clipped on each replica, before it is that of the "
+                "global batch: leave out `clip_norm`, or use one device. "
+                f"Received: {self.replicas} replicas"
+            )
         self._steps_per_call = None  # not known before the first call has been timed
         with self.strategy.scope():
             optimizer.build(model.trainable_variables)
@@ -199,18 +206,21 @@ class Trainer:
             outputs = self.model(x, training=True)
             # The optimizer sums the gradients of the replicas: that of the global batch.
             loss = replica_loss(self.loss_fn, y, outputs, self.replicas)
+            # What a loss-scaled optimizer takes off again; the loss itself for any other.
+            scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(
-            loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         values = [loss, *metric_values(self._metrics, y, outputs, self.replicas)]
         if self._weight_decay:
-            share = self._weight_decay / self.replicas
+            share = self.optimizer.scale_loss(self._weight_decay / self.replicas)
             decayed = [len(v.shape) >= 2 for v in variables]
             gradients = [
                 g + share * v if decays else g
                 for g, v, decays in zip(gradients, variables, decayed, strict=True)
             ]
             kernels = [v.value for v, decays in zip(variables, decayed, strict=True) if decays]
+            share = self._weight_decay / self.replicas
             values.append(share * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))
         self.optimizer.apply(gradients, variables)
         return tf.stack(values)

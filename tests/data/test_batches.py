@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bnkit.data.batches import Batches
+from bnkit.data.batches import Batches, augmented
 from bnkit.data.dataset import Split
 
 
@@ -83,3 +83,62 @@ def test_negative_seed_step_and_empty_stack():
         batches.indices(-1)
     with pytest.raises(ValueError, match="Received: start=3, stop=3"):
         batches.stack(3, 3)
+
+
+IMAGES = np.arange(4 * 16 * 8 * 3, dtype=np.uint16).reshape(4, 16, 8, 3).astype(np.uint8) + 1
+
+
+def test_a_crop_shifts_within_an_eighth_and_fills_with_black():
+    generator = np.random.default_rng(0)
+    seen = set()
+    for _ in range(40):
+        for image, moved in zip(IMAGES, augmented(IMAGES, ("crop",), generator), strict=True):
+            # Found by trying every shift, with the edges made by hand.
+            shifts = [
+                (down, right)
+                for down in range(-2, 3)
+                for right in range(-1, 2)
+                if np.array_equal(moved, shifted(image, down, right))
+            ]
+            assert len(shifts) == 1
+            seen |= set(shifts)
+    assert seen == {(down, right) for down in range(-2, 3) for right in range(-1, 2)}
+
+
+def shifted(image, down, right):
+    result = np.zeros_like(image)
+    for row in range(16):
+        for column in range(8):
+            if 0 <= row - down < 16 and 0 <= column - right < 8:
+                result[row, column] = image[row - down, column - right]
+    return result
+
+
+def test_a_flip_mirrors_half_of_the_images():
+    many = np.repeat(IMAGES[:1], 400, axis=0)
+    flipped = augmented(many, ("flip",), np.random.default_rng(0))
+    mirrored = [np.array_equal(one, IMAGES[0][:, ::-1]) for one in flipped]
+    assert 160 < sum(mirrored) < 240
+    rest = [one for one, is_mirrored in zip(flipped, mirrored, strict=True) if not is_mirrored]
+    assert all(np.array_equal(one, IMAGES[0]) for one in rest)
+
+
+def test_augmented_batches_follow_from_seed_and_step():
+    split = Split(np.repeat(IMAGES, 5, axis=0), np.arange(20, dtype=np.int32))
+    batches, same = (Batches(split, 5, seed=3, augment=("crop", "flip")) for _ in range(2))
+    plain = Batches(split, 5, seed=3)
+    x, y = batches.stack(0, 6)
+    # However the steps are asked for: a resumed run sees what an uninterrupted one does.
+    for step in (5, 0, 3):
+        alone = same.stack(step, step + 1)
+        np.testing.assert_array_equal(alone[0][0], x[step])
+        np.testing.assert_array_equal(alone[1][0], plain.stack(step, step + 1)[1][0])
+    assert not np.array_equal(x, plain.stack(0, 6)[0]) and np.array_equal(y, plain.stack(0, 6)[1])
+    whole = Batches(split, 20, seed=3, augment=("flip",)).stack(0, 2)[0]
+    assert not np.array_equal(whole[0], whole[1])
+
+
+def test_only_images_are_augmented():
+    vectors = Split(np.zeros((4, 3), np.float32), np.zeros(4, np.int32))
+    with pytest.raises(ValueError, match=r"Only images .*samples of shape \(3,\)"):
+        Batches(vectors, 2, seed=0, augment=("flip",))

@@ -12,13 +12,16 @@ from bnkit.report.statistics import arms
 # The y axis is logarithmic where the largest value is this many times the smallest.
 LOG_FROM = 10
 PLATEAU = "2/lr"
+# Settings of plain gradient descent at one rate, which has a plateau.
+_PLAIN = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "warmup": 0}
 
 
 def data(landscape, direction=directions.GRADIENT):
     """What `draw` draws: the columns of `arms.curves`, and a row of series "2/lr" per lr.
 
     The smoothness of a step is that of `arms.largest_smoothness`. The plateau is that of plain
-    gradient descent: with momentum or another optimizer there is no such row.
+    gradient descent at one rate: with momentum, another optimizer or a schedule there is no
+    such row.
     """
     conditions = arms.with_condition(landscape)
     values = arms.largest_smoothness(conditions)
@@ -26,7 +29,7 @@ def data(landscape, direction=directions.GRADIENT):
     if direction.definition:
         return table
     plain = pd.Series(True, index=conditions.index)
-    for setting, value in (("optimizer", "sgd"), ("momentum", 0.0)):
+    for setting, value in _PLAIN.items():
         if setting in conditions:
             plain &= conditions[setting].isna() | (conditions[setting] == value)
     levels = conditions[plain][["condition", "lr"]].drop_duplicates()

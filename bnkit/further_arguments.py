@@ -1,10 +1,8 @@
-"""Arguments of a model of the user's own: text such as `depth=3,mode=fast` -> values."""
+"""Arguments that go to code beyond bnkit's own: text such as `depth=3,mode=fast` -> values."""
 
 import ast
 import keyword
 
-# What every model is given anyway.
-RESERVED = ("norm", "input_shape", "classes", "seed")
 VALID = "key=value,... with Python literals or text as values"
 
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
@@ -12,18 +10,22 @@ _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
-def parse(text):
+def parse(text, reserved=()):
     """The arguments that the text stands for.
 
     Values are Python literals, or else taken as they stand. A comma within brackets or quotes
     belongs to the value.
+
+    Args:
+        text: `key=value,...`.
+        reserved: Keys that are given a value anyway.
 
     >>> parse("depth=3,sizes=(8, 16),mode=fast")
     {'depth': 3, 'sizes': (8, 16), 'mode': 'fast'}
 
     Raises:
         ValueError: For what does not have the form `key=value,...`, for a key twice, and for one
-            that a model is given anyway.
+            that is reserved.
     """
     arguments = {}
     for part in _split(text):
@@ -31,13 +33,13 @@ def parse(text):
         key = key.strip()
         if not equals or not key.isidentifier() or keyword.iskeyword(key):
             raise ValueError(f"{part!r} is not of the form key=value")
-        if key in arguments or key in RESERVED:
+        if key in arguments or key in reserved:
             raise ValueError(f"{key!r} is given already")
         arguments[key] = _value(value.strip())
     return arguments
 
 
-def canonical(text):
+def canonical(text, reserved=()):
     """The one text for all that stand for equal arguments.
 
     >>> canonical("mode = fast, depth=3")
@@ -46,7 +48,7 @@ def canonical(text):
     Raises:
         ValueError: As `parse`; for a value that no text stands for, such as an infinite number.
     """
-    arguments = parse(text)
+    arguments = parse(text, reserved)
     one = ",".join(f"{key}={arguments[key]!r}" for key in sorted(arguments))
     # The order of a set changes from one process to the next, and inf is no literal.
     if _has_sets(arguments) or parse(one) != arguments:
