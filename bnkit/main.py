@@ -179,6 +179,7 @@ def _check_models(asked, forms, grid):
     """Makes the user's own models once with each normalisation, on data of these forms."""
     if not asked:
         return
+    backend.choose_kernels()
     with _without_start_up_messages():
         import tensorflow as tf
 
