@@ -68,8 +68,9 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None, stat
 
     They are taken after normalisation and noise; `pre_activations` says where exactly. Of the
     logits, and in linear networks, the outputs are taken. Units are the last axis; all other axes
-    count as samples. The units drawn depend only on the seed and the position of the layer, so that
-    they stay the same while a model trains, and are the same for models of equal widths.
+    count as samples, without positions that Keras's mask takes out, such as padding. The units
+    drawn depend only on the seed and the position of the layer, so that they stay the same while a
+    model trains, and are the same for models of equal widths.
 
     Args:
         model, batch, weights, state, statistics: See `bnkit.probes`.
@@ -87,8 +88,8 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None, stat
     weights, state = read_variables(model, weights, state)
     captured = pre_activations(model, weights, state, batch[0], statistics)
     layers, chosen, distributions, signals = [], [], [], []
-    for position, (layer, values) in enumerate(captured):
-        values = tf.reshape(values, [-1, values.shape[-1]])
+    for position, (layer, values, mask) in enumerate(captured):
+        values = _samples(values, mask)
         drawn = _draw(units, values.shape[-1], seed, position)
         mean, variance, signal = _moments(values)
         columns = replicas.joined(tf.cast(tf.gather(values, drawn, axis=1), tf.float64))
@@ -100,9 +101,21 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None, stat
         layers += [layer] * len(drawn)
         chosen += drawn
     fields = [tf.concat(parts, 0) for parts in zip(*distributions, strict=True)]
-    names = tuple(layer for layer, _ in captured)
+    names = tuple(layer for layer, *_ in captured)
     signal = Signal(names, *[tf.stack(values) for values in zip(*signals, strict=True)])
     return Activations(tuple(layers), tuple(chosen), *fields, signal)
+
+
+def _samples(values, mask):
+    """Rows of units, `[samples, units]`, of the positions that count."""
+    rows = tf.reshape(values, [-1, values.shape[-1]])
+    if mask is None:
+        return rows
+    # The mask of a sequence has no axis for what each of its steps holds.
+    missing = len(values.shape) - 1 - len(mask.shape)
+    mask = tf.reshape(mask, tf.concat([tf.shape(mask), [1] * missing], 0))
+    mask = tf.broadcast_to(mask, tf.shape(values)[:-1])
+    return tf.boolean_mask(rows, tf.reshape(mask, [-1]))
 
 
 def _draw(count, units, seed, position):
@@ -145,9 +158,12 @@ def _rank(gram):
 
 def _distribution(rows):
     """Quantiles `[units, levels]` and counts `[units, bins]` of `[units, samples]`."""
+    # Of no samples, all quantiles are NaN.
+    none = tf.cast(tf.equal(tf.shape(rows)[1], 0), tf.int32)
+    rows = tf.pad(rows, [[0, 0], [0, none]], constant_values=np.float64("nan"))
     # NumPy sorts ten times as fast as TensorFlow, and puts NaN last.
     ordered = tf.numpy_function(np.sort, [rows], rows.dtype, stateful=False)
-    ordered = tf.ensure_shape(ordered, rows.shape)
+    ordered = tf.ensure_shape(ordered, [rows.shape[0], None])
     numbers = tf.reduce_sum(tf.cast(~tf.math.is_nan(ordered), tf.int64), axis=-1, keepdims=True)
     quantiles = _quantiles(ordered)
     quantiles = tf.where(tf.math.is_nan(ordered[:, -1:]), np.float64("nan"), quantiles)

@@ -10,6 +10,7 @@ from bnkit.layers.batch import in_shape_of
 from bnkit.probes import replicas
 from bnkit.probes.objective import Objective
 from bnkit.probes.recording import parts, recorded
+from bnkit.probes.stages import distinct_names
 
 
 class BatchNormIdentity(NamedTuple):
@@ -79,7 +80,7 @@ def batch_norm_identity(model, loss_fn, batch, *, weights=None, state=None, stat
     ]
     left, right, squared = tf.unstack(tf.stack(replicas.added_up(terms)), axis=1)
     return BatchNormIdentity(
-        tuple(call.owner.name for call in calls),
+        tuple(distinct_names([call.owner for call in calls])),
         left,
         right,
         tf.abs(left - right) / right,

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 
+import keras
 import tensorflow as tf
 
 
@@ -32,16 +33,18 @@ class CompiledLoss:
     """
 
     def __init__(self, model, *, added_losses=False):
+        # First, because such a model is often compiled without a loss, or by a method of its own.
+        if not _is_keras_own(model.train_step):
+            raise ValueError(
+                f"{type(model).__name__} has a `train_step` of its own, and what that minimises "
+                "cannot be seen from outside. Hand over the loss as `loss=`, a function "
+                "`loss(y_true, y_pred)`. "
+                f"Received: {model.name!r}"
+            )
         if not getattr(model, "compiled", False) or (
             model.loss is None and _is_keras_own(type(model).compute_loss)
         ):
             raise ValueError(f"The model must be compiled with a loss. Received: {model.name!r}")
-        if not _is_keras_own(model.train_step):
-            raise ValueError(
-                f"{type(model).__name__} has a `train_step` of its own, and what that minimises "
-                "cannot be seen from outside. Hand over the loss, `loss(y_true, y_pred)`. "
-                f"Received: {model.name!r}"
-            )
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:
             raise ValueError(
@@ -67,7 +70,8 @@ def _without_added_losses(model):
     them in the first place.
     """
     before = model._losses_override
-    model._losses_override = [tf.zeros(())]
+    # In the type that Keras computes losses in, as it adds this one up with them.
+    model._losses_override = [tf.zeros((), keras.config.floatx())]
     try:
         yield
     finally:

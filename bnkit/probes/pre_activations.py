@@ -1,6 +1,7 @@
 """The inputs of the non-linearities that the weight layers lead to."""
 
 import keras
+import tensorflow as tf
 
 from bnkit.probes.objective import call_at
 from bnkit.probes.recording import original, parts, recorded, tensors
@@ -38,10 +39,11 @@ def pre_activations(model, weights, state, x, statistics="batch"):
         statistics: "batch" for a call in training mode, "moving" for one in inference mode.
 
     Returns:
-        List of `(name, tensor)` with the names and in the order of `stages(model, x)`, tensors in
-        the type of the computation. Layers whose call cannot be seen are left out: those that are
-        not called, or are called in a graph of their own (a loop, a `tf.function` inside the
-        model).
+        List of `(name, tensor, mask)` with the names and in the order of `stages(model, x)`,
+        tensors in the type of the computation. The mask is Keras's, False for padded positions; None where
+        there is none on the way from the weight layer. Layers whose call cannot be seen are left
+        out: those that are not called, or are called in a graph of their own (a loop, a
+        `tf.function` inside the model).
     """
     inside = parts(model)
     holders = _holders(inside)
@@ -54,12 +56,13 @@ def pre_activations(model, weights, state, x, statistics="batch"):
         matrix = next(variable for variable in variables if _is_matrix(variable))
         if id(matrix) not in holders:
             # The matrix belongs to the model itself.
-            found.append((stage.name, tensors(outputs)[0]))
+            output = tensors(outputs)[0]
+            found.append((stage.name, output, _mask(output, None)))
             continue
         owner, _ = holders[id(matrix)]
         for position, call in enumerate(calls):
             if call.owner is owner and call.attribute == "call":
-                found.append((stage.name, _follow(calls, position, weight_layers)))
+                found.append((stage.name, *_follow(calls, position, weight_layers)))
                 break
     return found
 
@@ -104,11 +107,12 @@ def _has_activation(part):
 
 
 def _follow(calls, position, weight_layers):
-    """The input of the non-linearity that the call at `position` leads to."""
+    """The input of the non-linearity that the call at `position` leads to, and its mask."""
     current = calls[position]
+    mask = _mask_of_output(current)
     inner = _activation_input(calls, position)
     if inner is not None:
-        return inner
+        return inner, _mask(inner, mask)
     reached = {id(tensor) for tensor in current.outputs}
     position = current.end
     while position < len(calls):
@@ -121,14 +125,15 @@ def _follow(calls, position, weight_layers):
             continue
         is_nonlinear = call.attribute == "activation" or _is_named_nonlinear(call.owner)
         if is_nonlinear or id(call.owner) in weight_layers:
-            return taken
+            return taken, mask if taken is current.outputs[0] else _mask(taken, mask)
         inner = _activation_input(calls, position)
+        mask = _mask_of_output(call, mask)
         if inner is not None:
-            return inner
+            return inner, _mask(inner, mask)
         reached.update(id(tensor) for tensor in call.outputs)
         current = call
         position = call.end
-    return current.outputs[0]
+    return current.outputs[0], mask
 
 
 def _activation_input(calls, position):
@@ -137,6 +142,26 @@ def _activation_input(calls, position):
     for inner in calls[position + 1 : call.end]:
         if inner.owner is call.owner and inner.attribute == "activation":
             return inner.inputs[0]
+    return None
+
+
+def _mask_of_output(call, last=None):
+    mask = _mask(call.outputs[0], last)
+    if mask is not None and getattr(call.owner, "go_backwards", False):
+        # The outputs begin with the last step, but Keras hands the mask on as it was.
+        mask = tf.reverse(mask, [1])
+    return mask
+
+
+def _mask(tensor, last):
+    """The mask of a tensor, or the last one before it, if it is one of the tensor's first axes.
+
+    Keras forgets a mask where code computes with a tensor, and attention takes it off its input.
+    """
+    for mask in (getattr(tensor, "_keras_mask", None), last):
+        rank = len(tensor.shape) if mask is None else len(mask.shape)
+        if rank < len(tensor.shape) and mask.shape.is_compatible_with(tensor.shape[:rank]):
+            return mask
     return None
 
 

@@ -59,13 +59,14 @@ def stages(model, x=None):
     for number in range(len(owners)):
         stage = number if number in matrices else _stage_of(number, order, before)
         members[stage] += positions[number]
+    names = distinct_names([owners[number][0] for number in order])
     return [
         Stage(
             name,
             tuple(members[number]),
             tuple(i for i, other in enumerate(order) if other in before[number]),
         )
-        for name, number in zip(_names([owners[n] for n in order]), order, strict=True)
+        for name, number in zip(names, order, strict=True)
     ]
 
 
@@ -130,10 +131,16 @@ def _stage_of(number, order, before):
     return max((stage for stage in order if stage < number), default=order[0])
 
 
-def _names(owners):
-    """Names of the layers, with their path for those that share one."""
-    names = [layer.name for layer, _ in owners]
-    return tuple(
-        own[0].path.rpartition("/")[0] if names.count(name) > 1 else name
-        for name, (_, own) in zip(names, owners, strict=True)
-    )
+def distinct_names(layers):
+    """The layers' names; those that several have, such as "query", are told apart by their paths.
+
+    A path is made of the names of the layers around one. Where these are the same, too, a number
+    follows.
+    """
+    names = [layer.name for layer in layers]
+    pairs = zip(names, layers, strict=True)
+    names = [layer.path if names.count(name) > 1 else name for name, layer in pairs]
+    return [
+        f"{name}_{names[:i].count(name)}" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]

@@ -268,3 +268,73 @@ def test_arguments_that_are_not_valid():
         activations(keras.Sequential([keras.layers.Dense(3)], name="bare"), batch)
     with pytest.raises(ValueError, match="no layer with a trainable matrix"):
         activations(keras.Sequential([keras.Input((5,)), keras.layers.ReLU()]), batch)
+
+
+def padded(samples=6, steps=5, features=3):
+    """Sequences of 1 and more steps, and a mask; the padding is 0."""
+    x = np.random.default_rng(3).normal(2, 1, (samples, steps, features)).astype("float32")
+    mask = np.arange(steps) < np.linspace(1, steps, samples).astype(int)[:, None]
+    return x * mask[..., None], mask
+
+
+def of_sequences(activation="tanh"):
+    """A network of steps, with the non-linearity in the layer, or else in one of its own."""
+    inputs = keras.Input((5, 3))
+    x = keras.layers.Masking()(inputs)
+    x = keras.layers.Dense(4, activation, name="steps")(x)
+    x = x if activation else keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, keras.layers.Dense(2, name="logits")(x))
+
+
+@pytest.mark.parametrize("in_graph", [True, False], ids=["graph", "eager"])
+@pytest.mark.parametrize("activation", [None, "tanh"])
+def test_padded_positions_do_not_count(activation, in_graph):
+    """The mask is that of the output: the input of the activation has none of its own."""
+    x, mask = padded()
+    model = of_sequences(activation)
+    wrap = tf.function if in_graph else lambda function, **options: function
+    measured = wrap(lambda: activations(model, (x, LABELS), units=4), autograph=False)()
+    dense = model.get_layer("steps")
+    y = x[mask].astype("float64") @ dense.kernel.numpy().astype("float64")
+    assert error(measured.mean[:4], y.mean(0)) < 1e-6
+    assert error(measured.variance[:4], y.var(0)) < 1e-6
+    assert error(measured.quantiles[:4], np.quantile(y, QUANTILE_LEVELS, axis=0).T) < 1e-6
+    assert np.sum(measured.histogram, 1).tolist() == [mask.sum()] * 4 + [len(x)] * 2
+    assert error(measured.signal.squared_mean[0], np.mean(y.mean(0) ** 2)) < 1e-6
+    # With the padding it would be another one.
+    assert error(measured.mean[:4], (x @ dense.kernel.numpy()).mean((0, 1))) > 0.1
+
+
+def test_where_all_is_padding_there_is_nothing_to_measure():
+    measured = activations(of_sequences(), (np.zeros((2, 5, 3), "float32"), LABELS), units=1)
+    for values in (measured.mean, measured.variance, measured.quantiles, *measured.signal[1:]):
+        assert np.isnan(values[0]).all()
+    assert not np.any(measured.histogram[0])
+
+
+def test_padded_positions_do_not_count_on_replicas_either(on_two_replicas):
+    """Each of which has another number of positions that count."""
+    x, _ = padded()
+    model = of_sequences()
+    expected = activations(model, (x, LABELS), units=4)
+    for replica in on_two_replicas(lambda x: tensors(activations(model, (x, LABELS), units=4)), x):
+        for got, want in zip(replica, tensors(expected), strict=True):
+            assert error(got, want) < 1e-5
+
+
+def test_a_mask_that_does_not_fit_its_tensor_is_none():
+    """A layer that halves the steps and hands the mask on as it was."""
+
+    class Halved(keras.layers.Layer):
+        supports_masking = True
+
+        def call(self, x):
+            return x[:, ::2]
+
+    x, _ = padded()
+    inputs = keras.Input((5, 3))
+    y = keras.layers.Dense(4, name="steps")(keras.layers.Masking()(inputs))
+    model = keras.Model(inputs, Halved()(y))
+    measured = activations(model, (x, LABELS), units=4)
+    assert np.sum(measured.histogram, 1).tolist() == [6 * 3] * 4

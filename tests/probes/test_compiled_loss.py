@@ -157,9 +157,12 @@ class OwnStep(keras.Model):
         return {"loss": tf.constant(0.0)}
 
 
-def test_a_train_step_of_the_models_own_is_refused():
+@pytest.mark.parametrize("compiled", [{"loss": "mse"}, {}, None], ids=["loss", "no loss", "not"])
+def test_a_train_step_of_the_models_own_is_refused(compiled):
+    """For that reason, whether or not it is compiled: a loss given to `compile` would not help."""
     model = OwnStep()
-    model.compile("sgd", "mse")
+    if compiled is not None:
+        model.compile("sgd", **compiled)
     model(np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"OwnStep has a `train_step` of its own.*loss\(y_true"):
         probes.CompiledLoss(model)

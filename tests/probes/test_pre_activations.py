@@ -18,17 +18,17 @@ def captured(model, x):
     weights = [v.value for v in model.trainable_variables]
     state = [v.value for v in model.non_trainable_variables]
     found = pre_activations(model, weights, state, x)
-    names = [name for name, _ in found]
+    names = [name for name, *_ in found]
     in_graph = tf.function(
-        lambda x: [tensor for _, tensor in pre_activations(model, weights, state, x)],
+        lambda x: [tensor for _, tensor, _ in pre_activations(model, weights, state, x)],
         autograph=False,
     )(x)
-    for (_, eager), graph in zip(found, in_graph, strict=True):
+    for (_, eager, _), graph in zip(found, in_graph, strict=True):
         np.testing.assert_allclose(
             tf.cast(eager, tf.float32), tf.cast(graph, tf.float32), atol=1e-3
         )
     assert len(set(names)) == len(names)
-    return {name: tensor.numpy().astype("float64") for name, tensor in found}
+    return {name: tensor.numpy().astype("float64") for name, tensor, _ in found}
 
 
 def values_of(model, tensors, x):

@@ -364,3 +364,28 @@ def test_a_model_without_weight_layers_is_an_error(layers):
     )
     with pytest.raises(ValueError, match=r"no layer with a trainable matrix.*model 'bare'"):
         stages(model)
+
+
+def test_weight_layers_of_one_name_are_told_apart_by_where_they_are():
+    """Keras itself calls layers "query" or "lstm_cell", once in each layer around them."""
+    inputs = Input((3, 4))
+    attention = [keras.layers.MultiHeadAttention(1, 2, name=name) for name in ("first", "second")]
+    x = attention[0](inputs, inputs)
+    outputs = Dense(2, name="head")(attention[1](x, x))
+    names = [stage.name for stage in stages(keras.Model(inputs, outputs))]
+    inside = ["query", "key", "value", "attention_output"]
+    assert names == [f"{outer}/{one}" for outer in ("first", "second") for one in inside] + ["head"]
+
+
+def test_weight_layers_of_one_name_in_one_place_are_numbered():
+    class Twice(keras.Model):
+        def __init__(self):
+            super().__init__(name="twice")
+            self.inner = [Dense(3, name="same"), Dense(3, name="same")]
+
+        def call(self, x):
+            return self.inner[1](self.inner[0](x))
+
+    model = Twice()
+    model(np.ones((2, 3)))
+    assert [stage.name for stage in stages(model)] == ["twice/same_0", "twice/same_1"]
