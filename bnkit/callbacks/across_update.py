@@ -35,6 +35,8 @@ class AcrossUpdate(ProbeCallback):
         return weights, read(self.model.non_trainable_variables), weights
 
     def after_update(self, batch):
+        if self._steps.by_batches:
+            self._learning_rate = float("nan")
         next_weights = read(self.model.trainable_variables)
         measured = self.take(batch, self._weights, self._state, next_weights, *self.numbers())
         self.record(layers=list(self.layers), **measured)

@@ -1,5 +1,7 @@
 """Curvature of the loss, measured while a model trains."""
 
+import math
+
 from bnkit import probes
 from bnkit.callbacks.probe import ProbeCallback
 
@@ -9,7 +11,8 @@ class Curvature(ProbeCallback):
 
     Records: `{step, kind: "curvature", loss, gradient_norm, sharpness, top_eigenvalue, residual,
     products, edge_of_stability}`, the last one `lr * top_eigenvalue / 2`: gradient descent on a
-    quadratic diverges beyond 1 (Cohen et al. 2021). See `bnkit.probes.curvature`.
+    quadratic diverges beyond 1 (Cohen et al. 2021). It is NaN for a model that updates
+    by other optimizers than that of `compile`. See `bnkit.probes.curvature`.
 
     Args:
         products: Most Hessian-vector products for the eigenvalue.
@@ -42,3 +45,8 @@ class Curvature(ProbeCallback):
         measured = self.take(batch)
         edge = self.learning_rate * measured["top_eigenvalue"] / 2
         self.record(**measured, edge_of_stability=edge)
+
+    def after_update(self, batch):
+        # Whether it was the model's optimizer that made the update is known only now.
+        for record in self._measured if self._steps.by_batches else ():
+            record["edge_of_stability"] = math.nan

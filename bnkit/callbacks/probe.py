@@ -155,6 +155,8 @@ class ProbeCallback(Recorder):
     def on_train_batch_end(self, batch, logs=None):
         in_fit = self.trainer is None
         made = self._steps.at_batch_end(self.model) if in_fit else self.trainer.step
+        if in_fit and self._steps.by_batches:
+            self.first_learning_rate = float("nan")
         if self._step is not None and made > self._step:
             self.after_update(self._batch)
             self._keep()
@@ -170,8 +172,11 @@ class ProbeCallback(Recorder):
 
     @property
     def learning_rate(self):
-        """That of the next update: to be read before the update of the step."""
-        return learning_rate(self.optimizer)
+        """That of the next update: to be read before the update of the step.
+
+        NaN once it is known that the model's optimizer makes no updates.
+        """
+        return float("nan") if self._steps.by_batches else learning_rate(self.optimizer)
 
     def take(self, batch, *arguments):
         """The probe's values, name -> nested list of numbers."""

@@ -18,6 +18,11 @@ class Steps:
         self._last = 0
         self._own = False
 
+    @property
+    def by_batches(self):
+        """Whether the model's optimizer has not made the updates, as seen so far."""
+        return self._own
+
     def at_batch_begin(self, model):
         """Updates made before this batch."""
         optimizer = model.optimizer

@@ -70,8 +70,9 @@ def _without_added_losses(model):
     them in the first place.
     """
     before = model._losses_override
-    # In the type that Keras computes losses in, as it adds this one up with them.
-    model._losses_override = [tf.zeros((), keras.config.floatx())]
+    # Of the type of the loss that Keras adds it to.
+    dtype = getattr(model._compile_loss, "dtype", keras.config.floatx())
+    model._losses_override = [tf.zeros((), dtype)]
     try:
         yield
     finally:

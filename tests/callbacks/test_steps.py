@@ -88,6 +88,20 @@ def test_a_step_that_leaves_the_optimizers_count_alone_is_counted_by_batches():
     assert losses == sorted(losses, reverse=True) and len(set(losses)) == 4
 
 
+def test_a_rate_of_an_optimizer_that_makes_no_updates_is_not_recorded():
+    """`compile` makes an RMSprop where it is given no optimizer, and such a model leaves it be."""
+    model = Alternating()
+    model.compile(loss="mse")
+    x, y = np.ones((4, 3), "float32"), np.ones((4, 1), "float32")
+    options = {"batch": (x, y), "every": 1, "loss": keras.losses.MeanSquaredError()}
+    weights, curvature = callbacks.Weights(**options), callbacks.Curvature(**options)
+    model.fit(x, y, batch_size=2, verbose=0, callbacks=[weights, curvature])
+    assert np.isnan([record["effective_lr"] for record in weights.records]).all()
+    assert np.isnan([record["edge_of_stability"] for record in curvature.records]).all()
+    assert np.all([record["angular_update"] for record in weights.records])
+    assert weights.frame()["lr"].isna().all() and curvature.frame()["lr"].isna().all()
+
+
 def test_an_update_that_a_loss_scale_leaves_out_is_no_step():
     """An overflow halves the scale and updates nothing: the step is measured again, for real."""
     model, x, y = dense()
