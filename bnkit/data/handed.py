@@ -21,7 +21,7 @@ def as_batch(batch):
 
     Returns:
         `(x, y, sample_weight)`, tensors nested in the same way; `sample_weight` is None if none
-        was given.
+        was given. Among the `y` of several outputs, and their weights, None stays as it is.
 
     Raises:
         ValueError: If `batch` is anything else or empty, or its parts differ in length.
@@ -38,7 +38,15 @@ def as_batch(batch):
     if sample_weight is not None:
         parts["sample_weight"] = sample_weight
     tensors = {
-        name: tf.nest.map_structure(lambda leaf, name=name: _tensor(name, leaf, cast), part)
+        name: tf.nest.map_structure(
+            # As in `model.fit`, an output without a loss needs no labels.
+            lambda leaf, name=name, part=part: (
+                None
+                if leaf is None and part is not None and name != "x"
+                else _tensor(name, leaf, cast)
+            ),
+            part,
+        )
         for name, part in parts.items()
     }
     _check_lengths(tensors)
@@ -90,7 +98,7 @@ def _check_lengths(tensors):
     import tensorflow as tf
 
     shapes = {
-        name: [tuple(leaf.shape) for leaf in tf.nest.flatten(part)]
+        name: [tuple(leaf.shape) for leaf in tf.nest.flatten(part) if leaf is not None]
         for name, part in tensors.items()
     }
     received = ", ".join(

@@ -68,7 +68,9 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None, 
     split = tf.nest.map_structure(lambda values: _split(values, parts), tuple(batch))
 
     def gradient(part):
-        batch = tf.nest.map_structure(lambda values: values[part], split)
+        batch = tf.nest.map_structure(
+            lambda values: None if values is None else values[part], split
+        )
         objective = Objective(model, loss_fn, batch, whole.weights, state, statistics)
         return (flatten(objective.loss_and_gradient(whole.weights)[1]),)
 
@@ -80,7 +82,9 @@ def gradient_noise(model, loss_fn, batch, *, parts=8, weights=None, state=None, 
 
 
 def _split(values, parts):
-    """`[parts, samples / parts, ...]`."""
+    """`[parts, samples / parts, ...]`; None, for an output without labels, as it is."""
+    if values is None:
+        return None
     values = tf.convert_to_tensor(values)
     samples = values.shape[0] if values.shape.rank else 0
     if samples is not None and (samples == 0 or samples % parts):

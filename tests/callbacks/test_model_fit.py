@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pandas
+import plain_tape
 import pytest
 import tensorflow as tf
 from small import dense
@@ -285,3 +286,103 @@ def test_there_is_nothing_to_plot_before_fit():
     for look in (watcher.frame, watcher.plot):
         with pytest.raises(ValueError, match="Landscape has no records yet"):
             look()
+
+
+def test_a_frozen_model_inside_a_model_is_in_inference_mode():
+    """Its moving statistics, far from those of the batch, are what `fit` and all probes use."""
+    inner = [keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    base = keras.Sequential([keras.Input((5,)), *inner])
+    base.trainable = False
+    inner[1].moving_mean.assign([1.0, -2.0, 3.0, 0.5])
+    inputs = keras.Input((5,))
+    model = compiled(keras.Model(inputs, keras.layers.Dense(1, name="head")(base(inputs))), "mse")
+    x, y = (RNG.normal(size=(8, n)).astype("float32") for n in (5, 1))
+    kernel, bias, *_ = (v.numpy().astype("float64") for v in base.weights)
+    hidden = (x @ kernel + bias - inner[1].moving_mean.numpy()) / np.sqrt(1 + 1e-3)
+    head, shift = (v.numpy().astype("float64") for v in model.trainable_variables)
+    outputs = np.maximum(hidden, 0) @ head + shift
+    gradient = 2 * np.append(np.maximum(hidden, 0).T @ (outputs - y), (outputs - y).sum()) / 8
+    watchers = all_probes((x, y), every=1)
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=watchers)
+    landscape, _, ics, activations, curvature, _, weights = (w.records[0] for w in watchers)
+    assert landscape["loss"] == pytest.approx(np.mean((outputs - y) ** 2), rel=1e-5)
+    for record in (landscape, curvature, ics):
+        norm = np.ravel(record["gradient_norm"])
+        assert norm == pytest.approx([np.linalg.norm(gradient)], rel=1e-5)
+    assert activations["mean"] == pytest.approx([outputs.mean()], rel=1e-4)
+    assert weights["layers"] == ics["layers"] == ["head"]
+    with pytest.raises(ValueError, match="no batch norm that takes the statistics of the batch"):
+        model.fit(x, y, verbose=0, callbacks=[callbacks.BatchNormIdentity(batch=(x, y))])
+
+
+def test_a_mask_made_inside_a_nested_model_counts_to_the_end():
+    keras.utils.set_random_seed(0)
+    inner = [
+        keras.layers.Embedding(9, 4, mask_zero=True),
+        keras.layers.Dense(3, name="inner"),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+    ]
+    inputs = keras.Input((6,), dtype="int32")
+    encoder = keras.Sequential([keras.Input((6,), dtype="int32"), *inner])
+    model = compiled(keras.Model(inputs, keras.layers.Dense(2)(encoder(inputs))))
+    tokens = RNG.integers(1, 9, (7, 6)) * (np.arange(6) < np.arange(7)[:, None])
+    y = RNG.integers(0, 2, (7, 6))
+    table, kernel, bias = (v.numpy().astype("float64") for v in model.trainable_variables[:3])
+    head, shift = (v.numpy().astype("float64") for v in model.trainable_variables[-2:])
+    counted = tokens != 0
+    z = table[tokens[counted]] @ kernel + bias
+    z = (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-3)
+    logits = np.maximum(z, 0) @ head + shift
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    landscape = callbacks.Landscape([0.1], batch=(tokens, y))
+    activations = callbacks.Activations(units=3, batch=(tokens, y))
+    model.fit(tokens, y, batch_size=7, verbose=0, callbacks=[landscape, activations])
+    expected = -np.take_along_axis(logs, y[counted][:, None], 1).mean()
+    assert landscape.records[0]["loss"] == pytest.approx(expected, rel=1e-5)
+    record = activations.records[0]
+    at = [i for i, layer in enumerate(record["layers"]) if layer == "inner"]
+    assert np.array(record["variance"])[at] == pytest.approx(z.var(0), rel=1e-4)
+    assert np.array(record["quantiles"])[at, 3] == pytest.approx(np.median(z, 0), rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_an_output_without_a_loss_has_no_part_in_it():
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, "tanh", name="hidden")(inputs)
+    outputs = {name: keras.layers.Dense(2, name=name)(hidden) for name in "abc"}
+    losses = {"a": "mse", "b": "mae"}
+    model = compiled(keras.Model(inputs, outputs), losses, loss_weights={"a": 0.5, "b": 2.0})
+    x, a, b = (RNG.normal(size=(8, n)).astype("float32") for n in (3, 2, 2))
+    found = {name: value.numpy().astype("float64") for name, value in model(x).items()}
+    expected = 0.5 * np.mean((found["a"] - a) ** 2) + 2 * np.mean(np.abs(found["b"] - b))
+    batch = x, {"a": a, "b": b}
+    watchers = all_probes(batch)
+    model.fit(*batch, batch_size=8, verbose=0, callbacks=watchers)
+    assert watchers[0].records[0]["loss"] == pytest.approx(expected, rel=1e-5)
+    for watcher in (watchers[2], watchers[6]):
+        record = watcher.records[0]
+        gradients = dict(zip(record["layers"], record["gradient_norm"], strict=True))
+        assert gradients["c"] == 0 and min(gradients[name] for name in ("hidden", "a", "b")) > 0
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_an_output_without_a_loss_may_have_no_labels():
+    """None in their place, as `fit` takes it."""
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, [keras.layers.Dense(2)(inputs), keras.layers.Dense(4)(inputs)])
+    compiled(model, ["mse", None])
+    x, y = (RNG.normal(size=(8, n)).astype("float32") for n in (3, 2))
+    expected = np.mean((model(x)[0].numpy().astype("float64") - y) ** 2)
+    watchers = all_probes((x, [y, None]))
+    model.fit(x, [y, None], batch_size=8, verbose=0, callbacks=watchers)
+    assert watchers[0].records[0]["loss"] == pytest.approx(expected, rel=1e-5)
+    halves = [
+        plain_tape.Plain(
+            model, lambda m, of=of: tf.reduce_mean((m(x[of])[0] - y[of]) ** 2), []
+        ).gradient(plain_tape.values_of(model.trainable_variables))
+        for of in (slice(4), slice(4, None))
+    ]
+    noise = probes.gradient_noise(model, probes.CompiledLoss(model), (x, [y, None]), parts=2)
+    for name, value in plain_tape.noise(halves).items():
+        assert float(getattr(noise, name)) == pytest.approx(value, rel=1e-3)

@@ -1,5 +1,6 @@
 """Which step it is in `model.fit`, and at which learning rate."""
 
+import contextlib
 import itertools
 
 import keras
@@ -165,6 +166,58 @@ def test_a_rate_that_falls_on_a_plateau_is_read_at_each_step():
     model.fit(x, y, batch_size=4, epochs=4, verbose=0, callbacks=[plateau, weights])
     found = [r["effective_lr"][0] * r["weight_norm"][0] ** 2 for r in weights.records]
     np.testing.assert_allclose(found, [0.1, 0.1, 0.01, 0.001], rtol=1e-5)
+
+
+@pytest.mark.parametrize("probes_first", [True, False])
+def test_a_rate_that_two_callbacks_set_is_that_of_each_update(probes_first):
+    """A scheduler sets it when an epoch begins, a plateau at its end, in whatever order."""
+    model, x, y = dense(optimizer=keras.optimizers.SGD(0.1))
+    scheduler = keras.callbacks.LearningRateScheduler(
+        lambda epoch, rate: 0.2 if epoch == 0 else rate
+    )
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.5, patience=0, min_delta=9)
+    weights = callbacks.Weights(batch=(x, y), every=1)
+    curvature = callbacks.Curvature(batch=(x, y), every=1)
+    others, probes = [scheduler, plateau], [weights, curvature]
+    watchers = probes + others if probes_first else others + probes
+    model.fit(x, y, batch_size=4, epochs=4, verbose=0, callbacks=watchers)
+    rates = [0.2, 0.2, 0.1, 0.05]
+    found = [r["effective_lr"][0] * r["weight_norm"][0] ** 2 for r in weights.records]
+    np.testing.assert_allclose(found, rates, rtol=1e-5)
+    edge = [2 * r["edge_of_stability"] / r["top_eigenvalue"] for r in curvature.records]
+    np.testing.assert_allclose(edge, rates, rtol=1e-5)
+
+
+def test_a_fit_that_was_backed_up_goes_on_with_the_same_numbers(tmp_path):
+    class Dies(keras.callbacks.Callback):
+        def __init__(self, step):
+            super().__init__()
+            self.step = step
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations.numpy()) == self.step:
+                raise KeyboardInterrupt
+
+    def fitted(*watchers):
+        keras.utils.set_random_seed(0)
+        model, x, y = dense(optimizer=keras.optimizers.SGD(0.05, momentum=0.9))
+        probe = callbacks.Landscape([0.1], batch=(x, y), every=2)
+        options = {"batch_size": 2, "epochs": 4, "shuffle": False, "verbose": 0}
+        with contextlib.suppress(KeyboardInterrupt):
+            model.fit(x, y, callbacks=[*watchers, probe], **options)
+        return probe.records
+
+    whole = fitted()
+    backup = keras.callbacks.BackupAndRestore
+    # In the middle of an epoch of two steps.
+    first = fitted(backup(tmp_path, save_freq=1), Dies(3))
+    rest = fitted(backup(tmp_path, save_freq=1))
+    assert [record["step"] for record in first] == [0, 2]
+    # Keras begins the epoch anew, so that there may be a step more in the end.
+    assert [record["step"] for record in rest][:2] == [4, 6]
+    for found, expected in zip(first + rest, whole, strict=False):
+        assert found["step"] == expected["step"]
+        np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
 
 
 def test_wrappers_are_looked_through():

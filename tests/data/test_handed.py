@@ -150,6 +150,8 @@ def batches_without_end():
         ((X, Y, WEIGHT, Y), "a tuple of 4"),
         ({"image": X, "label": Y}, "a dict with the keys image, label"),
         ((X, None), "y with NoneType where an array is needed"),
+        (([X, None], Y), "x with NoneType where an array is needed"),
+        ((X, [None, None]), "y of shape nothing"),
         ((X, [0, 1, 2, 0, 1, 2]), "y with int where an array is needed"),
         (([X, "mask"], Y), "x with str where an array is needed"),
         ((X, np.float32(3)), "y with a single number"),
@@ -181,3 +183,10 @@ def test_an_iterator_keeps_its_first_batch():
     with pytest.raises(ValueError, match="an iterator"):
         as_batch(batches)
     assert next(batches) == 0
+
+
+def test_an_output_without_labels_stays_so():
+    _, y, sample_weight = as_batch((X, [Y, None], [None, WEIGHT]))
+    assert y[1] is None and sample_weight[0] is None
+    np.testing.assert_array_equal(y[0], Y)
+    np.testing.assert_array_equal(sample_weight[1], WEIGHT)
