@@ -189,4 +189,4 @@ def test_an_output_without_labels_stays_so():
     _, y, sample_weight = as_batch((X, [Y, None], [None, WEIGHT]))
     assert y[1] is None and sample_weight[0] is None
     np.testing.assert_array_equal(y[0], Y)
-    np.testing.assert_array_equal(sample_weight[1], WEIGHT)
+    np.testing.assert_array_equal(sample_weight[1], WEIGHT.astype("float32"))
