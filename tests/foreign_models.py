@@ -23,6 +23,9 @@ class Foreign(NamedTuple):
         inputs: `inputs(x)`, the inputs of some non-linearities as a call in training mode has them:
             name of the weight layer, or where it ends -> `[..., units]`, or that and a mask.
         norms: The batch normalisations -> the mask of their inputs, or None.
+        beside: Pairs of weight layers, by their names, of which the first reaches not the second.
+        elsewhere: Paths of normalisations that Keras does not list where they are called -> the
+            weight layers that they follow.
         own_loss: To be handed over as `loss=`; None where the compiled one can be seen.
     """
 
@@ -31,6 +34,8 @@ class Foreign(NamedTuple):
     loss: Callable
     inputs: Callable
     norms: dict
+    beside: tuple = ()
+    elsewhere: dict = {}  # noqa: RUF012  nobody changes it
     own_loss: Callable | None = None
 
 
@@ -245,9 +250,10 @@ def transformer():
 
     rng = np.random.default_rng(3)
     batch = _tokens(rng, 6, 5, 7), rng.integers(0, 2, 6)
-    return Foreign(
-        _compiled(model, "sparse_categorical_crossentropy"), batch, _surprise, inputs, {}
-    )
+    _compiled(model, "sparse_categorical_crossentropy")
+    beside = ("query", "key"), ("query", "value"), ("key", "value")
+    elsewhere = {block.layernorm1.path: "attention_output"}
+    return Foreign(model, batch, _surprise, inputs, {}, beside, elsewhere)
 
 
 class GAN(keras.Model):
@@ -336,7 +342,8 @@ def gan():
         return {convolution.name: first, head.name: _dense(head, after)}
 
     norms = dict.fromkeys(_norms(discriminator))
-    return Foreign(model, batch, loss, inputs, norms, keras.losses.BinaryCrossentropy())
+    own_loss = keras.losses.BinaryCrossentropy()
+    return Foreign(model, batch, loss, inputs, norms, own_loss=own_loss)
 
 
 class TwoTowers(keras.Model):
@@ -380,7 +387,10 @@ def two_towers():
         }
 
     batch = x, rng.normal(1, 1, 8)
-    return Foreign(_compiled(model, "mse"), batch, loss, inputs, {model.item_norm: None})
+    user = model.user_embedding, model.user_dense
+    item = model.item_embedding, model.item_dense
+    beside = tuple((one.name, other.name) for one in user for other in item)
+    return Foreign(_compiled(model, "mse"), batch, loss, inputs, {model.item_norm: None}, beside)
 
 
 def tagger():
@@ -412,7 +422,8 @@ def tagger():
         }
 
     loss_of_fit = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return Foreign(_compiled(model, loss_of_fit), (x, y), loss, inputs, {norm: x != 0})
+    beside = ((both.forward_layer.cell.path, both.backward_layer.cell.path),)
+    return Foreign(_compiled(model, loss_of_fit), (x, y), loss, inputs, {norm: x != 0}, beside)
 
 
 MODELS = {

@@ -139,12 +139,16 @@ def random_landscape(plain, weights, step_sizes, seed, step):
     return line(plain, weights, [factor * d for d in drawn], step_sizes)
 
 
-def ics(plain, weights, following, layers):
-    """Definition 2.1, each layer a list of positions: only the layers before one move."""
+def ics(plain, weights, following, layers, apart=()):
+    """Definition 2.1, each layer a list of positions: only the layers before one move.
+
+    Those are all that are listed before it but for pairs `(number, other)` in `apart`.
+    """
     gradient = plain.gradient(weights)
     l2, cosine, norms = [], [], []
     for number, layer in enumerate(layers):
-        moved = {p for earlier in layers[:number] for p in earlier}
+        before = [layers[i] for i in range(number) if (number, i) not in apart]
+        moved = {p for earlier in before for p in earlier}
         mixed = [following[p] if p in moved else weights[p] for p in range(len(weights))]
         there = plain.gradient(mixed)
         before, after = (flat([g[p] for p in layer]) for g in (gradient, there))

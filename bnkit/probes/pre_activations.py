@@ -40,9 +40,9 @@ def pre_activations(model, weights, state, x, statistics="batch"):
 
     Returns:
         List of `(name, tensor, mask)` with the names and in the order of `stages(model, x)`,
-        tensors in the type of the computation. The mask is Keras's, False for padded positions; None where
-        there is none on the way from the weight layer. Layers whose call cannot be seen are left
-        out: those that are not called, or are called in a graph of their own (a loop, a
+        tensors in the type of the computation. The mask is Keras's, False for padded positions;
+        None where there is none on the way from the weight layer. Layers whose call cannot be seen
+        are left out: those that are not called, or are called in a graph of their own (a loop, a
         `tf.function` inside the model).
     """
     inside = parts(model)

@@ -42,7 +42,7 @@ class Trained:
                 if probe.applies_to(self.model)
             }
             self.fit([self.watch, *self.probes.values()])
-        self.names, self.layers = _layers(self.model)
+        self.names, self.layers = _layers(self.model, self.foreign.elsewhere)
 
     def fit(self, watchers):
         x, y, *weight = self.batch
@@ -73,7 +73,7 @@ class Trained:
             yield record, self._plain.at_state(state), weights, following
 
 
-def _layers(model):
+def _layers(model, elsewhere):
     """Names of the weight layers, and the positions of what belongs to each.
 
     By the variables' paths: the first matrix or kernel of a path opens a layer.
@@ -84,7 +84,8 @@ def _layers(model):
         if len(variable.shape) >= 2 and path not in paths:
             paths.append(path)
             layers.append([])
-        layers[-1].append(position)
+        follows = elsewhere.get(path, paths[-1])
+        layers[[p.endswith(follows) for p in paths].index(True)].append(position)
     last = [path.rpartition("/")[2] for path in paths]
     names = [a if last.count(a) == 1 else path for a, path in zip(last, paths, strict=True)]
     return names, layers
@@ -124,9 +125,11 @@ def test_random_landscape(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_ics(name):
     found = trained(name)
+    number = found.names.index
+    apart = {(number(later), number(earlier)) for earlier, later in found.foreign.beside}
     for record, plain, weights, following in found.steps("ics"):
         assert record["layers"] == found.names
-        assert_close(record, plain_tape.ics(plain, weights, following, found.layers))
+        assert_close(record, plain_tape.ics(plain, weights, following, found.layers, apart))
 
 
 @pytest.mark.parametrize("name", NAMES)
