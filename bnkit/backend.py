@@ -1,11 +1,13 @@
 """What is decided before Keras and TensorFlow are loaded: the backend, and the kernels."""
 
+import contextlib
 import json
 import logging
 import os
 import pathlib
 import platform
 import sys
+import tempfile
 
 # TensorFlow reads it while it loads: "1" for the kernels of oneDNN, "0" for its own.
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
@@ -87,3 +89,25 @@ def onednn():
         return "unknown"
     flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
     return "on" if _ONEDNN_FLAGS & set(flags.split()) else "off"
+
+
+@contextlib.contextmanager
+def without_start_up_messages():
+    """Hides what TensorFlow's runtime prints while it loads, before its log level applies.
+
+    If loading fails, everything is shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            messages.seek(0)
+            os.write(stderr, messages.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

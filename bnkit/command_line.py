@@ -11,7 +11,7 @@ from bnkit import arguments, families, layers, memory, study
 from bnkit.flag_parsers import LIST_PARSERS, PARSERS
 from bnkit.kinds import KINDS, PROBES
 from bnkit.messages import one_line
-from bnkit.rules import POSITIVE
+from bnkit.rules import COUNT, POSITIVE
 from bnkit.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings, SettingsError
 
 _PURPOSE = """\
@@ -81,6 +81,7 @@ _HELP = {
     },
     "Training": {
         "steps": "number of updates",
+        "epochs": "times to go through the training data, in place of --steps",
         "batch_size": "samples per update, over all replicas together; of gaussian samples: all",
         "optimizer": f"Keras's: {', '.join(OPTIMIZERS)}",
         "optimizer_args": "key=value,... for Keras's optimizer, such as beta_1=0.5",
@@ -122,6 +123,7 @@ _HELP = {
     },
 }
 _DEFAULTS = {
+    "epochs": None,
     "data_dir": "",
     "study": "main",
     "runs_dir": "runs",
@@ -206,7 +208,7 @@ def _define_flags():
         for name, text in group.items():
             field = fields.get(name)
             default = field.default if field else _DEFAULTS[name]
-            kind = field.type if field else type(default)
+            kind = field.type if field else int if default is None else type(default)
             flags.DEFINE_flag(_flag(name, kind, default, text), values)
     flags.DEFINE_flag(flags.BooleanFlag("help", None, "show this help"), values)
     flags.DEFINE_string("flagfile", "", "read flags from this file", flag_values=values)
@@ -238,6 +240,11 @@ def _check(values):
     is_name = name not in ("", ".", "..") and pathlib.Path(name).name == name
     if not is_name or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
         raise SettingsError("study", name, "the name of a folder")
+    if values.epochs is not None:
+        if not COUNT.accepts(values.epochs):
+            raise SettingsError("epochs", values.epochs, COUNT.valid)
+        if values["steps"].present:
+            raise SettingsError("epochs", values.epochs, "left out where --steps is given")
     if values.jobs < 1:
         raise SettingsError("jobs", values.jobs, "a whole number >= 1")
     if not POSITIVE.accepts(values.checkpoint_seconds):

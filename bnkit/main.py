@@ -3,19 +3,15 @@
 As in `python -m bnkit.main --norm=bn --lr=0.5`; the flags are in `bnkit.command_line`.
 """
 
-import contextlib
 import logging
-import os
 import pathlib
 import signal
 import sys
-import tempfile
 import traceback
 
-from bnkit import backend, families, layers, memory, study, waiting
+from bnkit import backend, memory, preflight, study, waiting
 from bnkit.command_line import FlagError, help_text, parse
 from bnkit.messages import one_line, say
-from bnkit.settings import SettingsError
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
@@ -59,7 +55,7 @@ def _list(values, grid):
 
     states, damaged = {}, []
     try:
-        _check_code_and_data(values, grid)
+        grid = preflight.check(grid, values.data_dir or None, values.epochs)
         for settings in grid:
             try:
                 states[settings] = study.state(settings, _study_dir(values), resume=values.resume)
@@ -95,7 +91,7 @@ def _run_study(values, grid, command):
     study_dir = _study_dir(values)
     report = pathlib.Path(values.reports_dir) / values.study
     try:
-        _check_code_and_data(values, grid)
+        grid = preflight.check(grid, values.data_dir or None, values.epochs)
         # Now rather than after the training: the report's folder may not be writable.
         report.mkdir(parents=True, exist_ok=True)
         outcomes = study.run(
@@ -133,75 +129,14 @@ def _study_dir(values):
     return pathlib.Path(values.runs_dir) / values.study
 
 
-def _check_code_and_data(values, grid):
-    """Looks for the user's own layers and models and for the data before anything is made on disk.
-
-    Raises:
-        ValueError: If there is no such layer, model, data set or split, or the model does not fit
-            the data or the normalisation.
-    """
-    paths = {settings.norm for settings in grid if ":" in settings.norm}
-    sets = {
-        _data_of(settings)
-        for settings in grid
-        if families.get(settings.model).data is families.Data.IMAGES
-    }
-    if paths:
-        backend.choose_kernels()
-        with _without_start_up_messages():
-            import keras  # noqa: F401
-        for path in sorted(paths):
-            layers.check(path)
-    if sets:
-        from bnkit import data
-    forms = {}
-    for one in sorted(sets, key=str):
-        forms[one] = data.check(**dict(one), data_dir=values.data_dir or None)
-    for settings in grid:
-        shape, _ = forms.get(_data_of(settings), ((), 0))
-        if len(shape) == 1 and not families.get(settings.model).takes_vectors:
-            raise SettingsError(
-                "model",
-                settings.model,
-                f"one that takes vectors, such as mlp: {settings.dataset} holds {shape[0]} "
-                "features a sample",
-            )
-    _check_models([settings for settings in grid if families.is_users(settings.model)], forms, grid)
-
-
-def _data_of(settings):
-    """Which data a run takes: the arguments of `data.check`, as pairs."""
-    names = {"name": "dataset", "train_split": None, "test_split": None, "image_size": None}
-    return tuple((name, getattr(settings, field or name)) for name, field in names.items())
-
-
-def _check_models(asked, forms, grid):
-    """Makes the user's own models once with each normalisation, on data of these forms."""
-    if not asked:
-        return
-    backend.choose_kernels()
-    with _without_start_up_messages():
-        import tensorflow as tf
-
-        from bnkit import models
-
-        tf.config.list_physical_devices()
-    if len(grid) > 1 or grid[0].strategy == "cpu":
-        # The processes of a study's runs need the GPUs, and this one would keep their memory.
-        tf.config.set_visible_devices([], "GPU")
-    different = {(s.model, s.model_args, s.norm, _data_of(s)): s for s in asked}
-    for settings in different.values():
-        models.check(settings, *forms[_data_of(settings)])
-
-
 def _run(values, settings, command):
     """Trains, measures, reports; returns the exit code."""
-    directory = _study_dir(values) / settings.run_id
-    report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
-    study.choose_kernels(directory, values.resume)
+    study.choose_kernels(_study_dir(values) / settings.run_id, values.resume)
     try:
         study.state(settings, _study_dir(values), resume=values.resume)
-        _check_code_and_data(values, [settings])
+        (settings,) = preflight.check([settings], values.data_dir or None, values.epochs)
+        directory = _study_dir(values) / settings.run_id
+        report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
         # Now rather than after the training: the report's folder may not be writable.
         report.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError, RunError) as error:
@@ -210,7 +145,7 @@ def _run(values, settings, command):
         "%d steps of %s with norm %s at lr %g on %s, into %s",
         *(settings.steps, settings.model, settings.norm, settings.lr, settings.dataset, directory),
     )
-    with _without_start_up_messages():
+    with backend.without_start_up_messages():
         import tensorflow as tf
 
         from bnkit import experiment
@@ -277,28 +212,6 @@ def _fail_run(error, directory):
         log = "nowhere"
     text = str(error) if has_failed else f"{type(error).__name__}: {error}"
     return _fail(f"{text} (where it happened: {log})", code=1)
-
-
-@contextlib.contextmanager
-def _without_start_up_messages():
-    """Hides what TensorFlow's runtime prints while it loads, before its log level applies.
-
-    If loading fails, everything is shown.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as messages:
-        os.dup2(messages.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            messages.seek(0)
-            os.write(stderr, messages.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _show_log():

@@ -22,7 +22,7 @@ ROWS = {
     "callbacks": 6,
     "experiment": 7,
     "study": 8,
-    "command_line": 9,
+    "command_line": 9, "preflight": 9,
     "main": 10,
 }  # fmt: skip
 WITHOUT_TENSORFLOW = {

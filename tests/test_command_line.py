@@ -93,6 +93,8 @@ def test_lists_make_a_grid():
         ("--width=0", "flag --width=0.0: must be a finite number > 0"),
         ("--batch_size=0", "flag --batch_size=0: must be a whole number >= 1"),
         ("--steps=many", "flag --steps=many: must be a whole number"),
+        ("--epochs=0", "flag --epochs=0: must be a whole number >= 1"),
+        ("--epochs=2 --steps=9", "flag --epochs=2: must be left out where --steps is given"),
         ("--optimizer=magic", "flag --optimizer=magic: must be one of sgd, adam"),
         ("--momentum=1", "flag --momentum=1.0: must be a number in [0, 1)"),
         ("--momentum=0.9 --optimizer=adam", "flag --momentum=0.9: must be 0 with optimizer=adam"),

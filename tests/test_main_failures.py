@@ -40,6 +40,8 @@ def settings_of(arguments):
         ("--dataset=../x", "There is no ../x. Valid is a directory with train/CLASS"),
         ("--dataset=x/y/z", "TFDS cannot set up the data set 'x/y/z'"),
         ("--dataset=imdb_reviews", "The data set 'imdb_reviews/plain_text/1.0.0'"),
+        ("--optimizer_args=beta_1=1", "`optimizer_args` must be arguments of Keras's sgd"),
+        ("--batch_size=20001", "`batch_size` must be at most the number of training samples"),
         ("--test_split=test", "--train_split and --test_split and --image_size are for TFDS sets"),
     ],
 )

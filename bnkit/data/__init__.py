@@ -2,13 +2,23 @@
 
 from bnkit.data import files, glyphs, images
 from bnkit.data.batches import Batches
-from bnkit.data.dataset import DataError, Dataset, Split
+from bnkit.data.dataset import DataError, Dataset, Form, Split
 from bnkit.data.gaussian import load_gaussian
 from bnkit.data.glyphs import load_glyphs
 from bnkit.data.handed import as_batch
 from bnkit.data.images import load_images
 
-__all__ = ["Batches", "DataError", "Dataset", "Split", "as_batch", "check", "load", "load_gaussian"]
+__all__ = [
+    "Batches",
+    "DataError",
+    "Dataset",
+    "Form",
+    "Split",
+    "as_batch",
+    "check",
+    "load",
+    "load_gaussian",
+]
 
 
 def load(name, *, data_dir=None, train_split=None, test_split=None, image_size=None, progress=True):
@@ -56,7 +66,7 @@ def check(
         others: As for `load`.
 
     Returns:
-        The shape of a sample, and the number of classes, as `load` will have them.
+        A `Form`.
 
     Raises:
         DataError: As for `load`, but for images and labels that turn out to be damaged.
@@ -64,14 +74,15 @@ def check(
     chosen = {"train_split": train_split, "test_split": test_split}
     if name == "glyphs":
         _check_none("the glyphs are what they are", **chosen, image_size=image_size)
-        return glyphs.IMAGE_SHAPE, glyphs.CLASSES
+        return Form(glyphs.IMAGE_SHAPE, glyphs.CLASSES, glyphs.TRAIN_SIZE)
     if files.is_path(name):
         _check_none(f"{name} has its own splits", **chosen)
         return files.look_at_files(name, image_size=image_size)
-    builder, _, _ = images.locate(
+    builder, _, selected = images.locate(
         name, data_dir=data_dir, progress=progress, is_told=False, **chosen
     )
-    return images.shape_and_classes(builder, image_size)
+    shape, classes = images.shape_and_classes(builder, image_size)
+    return Form(shape, classes, selected["train"].size)
 
 
 def _check_none(reason, **chosen):

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,20 @@ _CHUNK = 1024
 
 class DataError(ValueError):
     """A data set that is missing, unusable or invalid; the message says what would be right."""
+
+
+class Form(NamedTuple):
+    """What is known of a data set before it is read.
+
+    Attributes:
+        input_shape: Of one sample.
+        classes: Number of classes.
+        train_size: Number of training samples.
+    """
+
+    input_shape: tuple
+    classes: int
+    train_size: int
 
 
 @dataclass(frozen=True, eq=False)

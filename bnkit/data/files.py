@@ -11,7 +11,7 @@ import PIL.Image
 
 from bnkit import waiting
 from bnkit.data.cache import cached, empty_split
-from bnkit.data.dataset import DataError, Split, make_dataset
+from bnkit.data.dataset import DataError, Form, Split, make_dataset
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 # Folders of test images, the first that is there; without one, every tenth image is held out.
@@ -66,7 +66,7 @@ def load_files(name, *, image_size=None, progress=True):
 
 
 def look_at_files(name, *, image_size=None):
-    """The shape of one sample and the number of classes that `load_files` will have.
+    """The `Form` of what `load_files` will give.
 
     Raises:
         DataError: As for `load_files`, but for single images that cannot be read.
@@ -74,9 +74,9 @@ def look_at_files(name, *, image_size=None):
     path = _existing(name)
     if not _are_images(path):
         dataset = load_files(name, image_size=image_size, progress=False)
-        return dataset.input_shape, dataset.classes
+        return Form(dataset.input_shape, dataset.classes, len(dataset.train))
     classes, found = _find_images(path)
-    return (*_size(found, image_size), 3), len(classes)
+    return Form((*_size(found, image_size), 3), len(classes), len(found["train"]))
 
 
 def _existing(name):

@@ -20,6 +20,7 @@ from bnkit.data.dataset import DataError
 
 IMAGE_SHAPE = (32, 32, 3)
 CLASSES = 10
+TRAIN_SIZE = 20_000
 # The text fonts that matplotlib ships. Its other files lack digits or map them to symbols.
 FONTS = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),
@@ -37,7 +38,7 @@ _CHUNK = 500
 _CANVAS = 64
 
 
-def load_glyphs(*, train_size=20_000, test_size=2_000, seed=0, progress=True):
+def load_glyphs(*, train_size=TRAIN_SIZE, test_size=2_000, seed=0, progress=True):
     """Loads the glyphs, rendering them first if the cache does not hold them.
 
     Args:

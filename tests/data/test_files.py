@@ -53,7 +53,7 @@ def test_folders_of_classes_are_read(tmp_path):
         expected = [*written["cat"], *written["dog"]]
         np.testing.assert_array_equal(split.x, expected)
         assert split.y.tolist() == [0] * len(written["cat"]) + [1] * len(written["dog"])
-    assert look_at_files(str(tmp_path / "pets")) == (SHAPE, 2)
+    assert look_at_files(str(tmp_path / "pets")) == (SHAPE, 2, 6)
 
 
 def test_without_test_images_every_tenth_of_each_class_is_held_out(tmp_path):
@@ -72,7 +72,7 @@ def test_images_get_one_size_and_three_channels(tmp_path):
     folders(tmp_path)
     white = PIL.Image.new("L", (50, 40), 255)
     white.save(tmp_path / "train" / "cat" / "white.png")
-    assert look_at_files(str(tmp_path)) == ((32, 32, 3), 2)
+    assert look_at_files(str(tmp_path)) == ((32, 32, 3), 2, 7)
     dataset = load_files(str(tmp_path), image_size=8, progress=False)
     assert dataset.input_shape == (8, 8, 3) == look_at_files(str(tmp_path), image_size=8)[0]
     assert (dataset.train.x[3] == 255).all()
@@ -117,7 +117,7 @@ def test_arrays_are_read(tmp_path, form, shape, dtype, expected):
             np.save(path / f"{name}.npy", values)
     dataset = load_files(str(path))
     assert dataset.input_shape == expected and dataset.classes == 3
-    assert look_at_files(str(path)) == (expected, 3)
+    assert look_at_files(str(path)) == (expected, 3, 12)
     np.testing.assert_array_equal(
         dataset.train.x.reshape(written["x_train"].shape), written["x_train"]
     )

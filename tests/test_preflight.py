@@ -1,0 +1,58 @@
+"""What the settings cannot know by themselves, found out before anything is made on disk."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bnkit import Settings, preflight
+from bnkit.settings import SettingsError
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """Path of 40 training and 8 test vectors."""
+    x, y = np.zeros((40, 5), np.float32), np.arange(40) % 4
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:8], y_test=y[:8])
+    return str(tmp_path / "data.npz")
+
+
+def test_what_fits_is_left_as_it_is(vectors):
+    grid = [
+        Settings(model="mlp", dataset=vectors, batch_size=40),
+        Settings(),
+        Settings(model="dln"),
+    ]
+    assert preflight.check(grid) == grid
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(40, 3), (15, 6), (8, 15)])
+def test_epochs_are_steps_through_whole_batches(vectors, batch_size, steps):
+    settings = Settings(model="mlp", dataset=vectors, batch_size=batch_size)
+    (found,) = preflight.check([settings], epochs=3)
+    assert found == dataclasses.replace(settings, steps=steps)
+    linear = Settings(model="dln", samples=20)
+    assert preflight.check([linear, Settings()], epochs=2) == [
+        dataclasses.replace(linear, steps=2),
+        Settings(steps=2 * (20_000 // 128)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "valid"),
+    [
+        ({"batch_size": 41}, "batch_size", "at most the number of training samples, 40"),
+        ({"model": "vgg11"}, "model", "takes vectors, such as mlp: .* vectors of 5 features"),
+        ({"augment": ("flip",)}, "augment", "empty: .* vectors of 5 features"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_named(vectors, changes, field, valid):
+    settings = Settings(**{"model": "mlp", "dataset": vectors, "batch_size": 8, **changes})
+    with pytest.raises(SettingsError, match=valid) as caught:
+        preflight.check([Settings(), settings])
+    assert caught.value.field == field
+
+
+def test_arguments_that_an_optimizer_does_not_take_are_named():
+    with pytest.raises(ValueError, match=r"arguments of Keras's adam: .*nothing"):
+        preflight.check([Settings(optimizer="adam", optimizer_args="nothing=1")])
