@@ -1,5 +1,6 @@
 """What `model.fit` measures, kept where `bnkit.report` and TensorBoard find it."""
 
+import logging
 import math
 import pathlib
 import re
@@ -10,6 +11,8 @@ from bnkit.callbacks.base import Callback
 from bnkit.callbacks.probe import MEASURED_HOW
 from bnkit.callbacks.steps import Steps, learning_rate, unwrapped, updates
 from bnkit.callbacks.tensorboard import TensorBoard
+
+_log = logging.getLogger(__name__)
 
 # The callback that holds each run directory: an interrupted `model.fit` does not release it.
 _OPEN = weakref.WeakValueDictionary()
@@ -37,7 +40,9 @@ class RunDirectory(Callback):
         path: `RUNS/STUDY/RUN`.
         norm: What figures call the arm of the comparison; the name of the run by default.
         seed: Tells runs of one arm apart, and pairs runs of different arms.
-        classes: Number of classes, from which verdicts and warnings know the accuracy of guessing.
+        lr: The learning rate that the run is named by; by default that of the first update.
+        classes: Number of classes, from which verdicts and warnings know the accuracy of guessing;
+            by default as many as the model has outputs, if its loss is a cross-entropy.
         overwrite: Whether a fresh model may replace a run that has been measured.
 
     Raises:
@@ -47,11 +52,12 @@ class RunDirectory(Callback):
             alike.
     """
 
-    def __init__(self, path, *, norm=None, seed=0, classes=None, overwrite=False):
+    def __init__(self, path, *, norm=None, seed=0, lr=None, classes=None, overwrite=False):
         super().__init__()
         self._path = pathlib.Path(path).resolve()
         self._norm = norm or self._path.name
         self._seed = seed
+        self._lr = lr
         self._classes = classes
         self._overwrite = overwrite
         self._directory = None
@@ -106,6 +112,7 @@ class RunDirectory(Callback):
         self._last_loss = logs.get("loss", self._last_loss)
         for kind, step, prefix in (("train", self._made - 1, ""), ("eval", self._made, "val_")):
             values = _loss_and_accuracy(logs, prefix)
+            self._has_accuracy = self._has_accuracy or "accuracy" in values
             if values:
                 self.write({"step": step, "kind": kind, **values})
         self._directory.set_status("running", steps=self._made)
@@ -118,7 +125,19 @@ class RunDirectory(Callback):
             reason = f"the loss of the last epoch is {self._last_loss}"
             self._directory.set_status("diverged", reason=reason, steps=self._made)
         self._board.write_outcome(self._path)
+        lacking = self._lacking()
+        if lacking:
+            _log.info("no verdict on %s: it lacks %s", self._path.name, " and ".join(lacking))
         self.close()
+
+    def _lacking(self):
+        """What a verdict on the run would need and cannot find, in words."""
+        lacking = []
+        if self._classes is None and not _classes_of(self.model):
+            lacking.append("the number of classes (`classes=`)")
+        if not self._has_accuracy:
+            lacking.append('the accuracy (`metrics=["accuracy"]` in `compile`)')
+        return lacking
 
     def close(self):
         """Releases the directory; needed after an interrupt, as Keras ends no training then."""
@@ -137,6 +156,7 @@ class RunDirectory(Callback):
         self._earlier = []
         self._measured_how = {}
         self._is_begun = False
+        self._has_accuracy = False
 
     def _begin(self):
         """At the first batch, when a model that is to go on has been restored."""
@@ -200,19 +220,32 @@ class RunDirectory(Callback):
         settings = {
             "norm": self._norm,
             # float32 has seven digits.
-            "lr": float(f"{learning_rate(optimizer):.7g}"),
+            "lr": float(f"{learning_rate(optimizer):.7g}") if self._lr is None else self._lr,
             "seed": self._seed,
             # Keras numbers the models of a process: without its number the name is the same.
             "model": re.sub(r"_\d+$", "", self.model.name),
             "optimizer": type(unwrapped(optimizer)).__name__.lower(),
         }
+        classes = self._classes or _classes_of(self.model)
         return store.describe(
             self._path,
             settings,
-            data={"classes": self._classes} if self._classes else {},
+            data={"classes": classes} if classes else {},
             parameters=self.model.count_params(),
             train_mean_over="epoch",
         )
+
+
+def _classes_of(model):
+    """As many as the model has outputs, if it has one output and a cross-entropy; else None."""
+    loss = getattr(model, "loss", None)
+    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or not shape or not isinstance(shape[-1], int):
+        return None
+    if str(name).endswith("categorical_crossentropy"):
+        return shape[-1]
+    return 2 if name == "binary_crossentropy" and shape[-1] == 1 else None
 
 
 def _loss_and_accuracy(logs, prefix):

@@ -244,3 +244,38 @@ def test_records_of_one_kind_are_measured_alike(tmp_path):
     with pytest.raises(ValueError, match="'landscape' in one run must be measured alike"):
         model.fit(x, y, verbose=0, callbacks=[run, *watchers])
     run.close()
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "classes"),
+    [
+        ("sparse_categorical_crossentropy", 4, 4),
+        (keras.losses.CategoricalCrossentropy(), 4, 4),
+        ("binary_crossentropy", 1, 2),
+        ("mse", 4, None),
+    ],
+)
+def test_the_number_of_classes_is_read_from_the_model(tmp_path, loss, units, classes):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units, "sigmoid")])
+    model.compile("sgd", loss)
+    x, y = np.zeros((8, 3)), np.zeros((8, units))
+    y = y[:, 0] if loss == "sparse_categorical_crossentropy" else y
+    model.fit(x, y, verbose=0, callbacks=[callbacks.RunDirectory(tmp_path / "s" / "r", lr=0.25)])
+    described = json.loads((tmp_path / "s" / "r" / "settings.json").read_text())
+    assert described["data"] == ({"classes": classes} if classes else {})
+    assert described["settings"]["lr"] == 0.25
+
+
+def test_what_a_verdict_lacks_is_said_at_the_end(tmp_path, caplog):
+    caplog.set_level("INFO", "bnkit")
+    model, x, y = dense()
+    model.fit(x, y, verbose=0, callbacks=[callbacks.RunDirectory(tmp_path / "s" / "r")])
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("no verdict on r: it lacks ") and "`classes=`" in line
+    assert 'metrics=["accuracy"]' in line
+    caplog.clear()
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    run = callbacks.RunDirectory(tmp_path / "s" / "q")
+    model.fit(np.zeros((8, 3)), np.zeros(8), verbose=0, callbacks=[run])
+    assert not caplog.records

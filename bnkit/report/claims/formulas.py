@@ -83,5 +83,5 @@ def terms(is_regression):
         "performance": "training accuracy",
         "unit": "accuracy",
         "margin": f"{ACCURACY_MARGIN:g}",
-        "early": f"first {EARLY} steps",
+        "early": f"first {EARLY} steps, or the first half of a run of fewer than {2 * EARLY},",
     }

@@ -57,9 +57,13 @@ class Trace:
     def early(self):
         """First step that is no longer the start of training."""
         steps = self.run.settings.get("steps")
-        if not self.is_regression or not steps:
-            return training.EARLY
-        return math.ceil(training.EARLY_REGRESSION * steps)
+        if self.is_regression and steps:
+            return math.ceil(training.EARLY_REGRESSION * steps)
+        # Runs of model.fit do not say beforehand how many steps they will make.
+        if steps is None and self.ended and self.last_step is not None:
+            steps = self.last_step + 1
+        short = training.EARLY if steps is None else math.ceil(training.EARLY_SHARE * steps)
+        return min(training.EARLY, short)
 
     @functools.cached_property
     def train(self):

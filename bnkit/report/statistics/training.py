@@ -6,8 +6,9 @@ from bnkit.store import ENDED
 
 # Steps at the end whose mean is the final accuracy or loss.
 LAST = 50
-# Steps at the start that are looked at apart.
+# Steps at the start that are looked at apart, and of a short run this share of its steps.
 EARLY = 100
+EARLY_SHARE = 0.5
 # Of a regression they are this share of all steps: 100 of the 10,000 in the study.
 EARLY_REGRESSION = 0.01
 # An arm has trained once it has come this share of the way from guessing to no mistakes.

@@ -22,7 +22,7 @@ def test_terms_go_by_the_task():
         "performance": "training accuracy",
         "unit": "accuracy",
         "margin": "0.05",
-        "early": "first 100 steps",
+        "early": "first 100 steps, or the first half of a run of fewer than 200,",
     }
     assert formulas.terms(is_regression=True) == {
         "performance": "-ln(training loss)",

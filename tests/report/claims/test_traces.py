@@ -21,6 +21,8 @@ def test_settings_and_how_it_ended():
 
 def test_the_start_is_a_hundred_steps_or_a_hundredth_of_a_regression():
     assert made_up.trace("bn", 0, steps=10_000).early == 100
+    assert made_up.trace("bn", 0, steps=200).early == 100
+    assert made_up.trace("bn", 0, steps=42).early == 21
     assert made_up.trace("bn", 0, classes=None, steps=10_000).early == 100
     assert made_up.trace("bn", 0, classes=None, steps=401).early == 5
 
