@@ -1,9 +1,11 @@
 """A command line before its flags are read: flag files replaced by what they hold, text checked.
 
-`--flagfile=PATH` stands for the flags that the file holds.
+`--flagfile=PATH` stands for the flags that the file holds, and `--flagfile=NAME` for those of a
+flag file that comes with bnkit.
 """
 
 import os
+import pathlib
 
 # Bytes of all flag files of a command line together. No study needs more, and a file may be endless
 # or include others many times over.
@@ -15,15 +17,28 @@ _DEEPEST = 10
 _LONGEST_NAME = 100
 
 
+# The flag files that come with bnkit: inside the package where it is installed from a wheel, beside
+# it in a checkout.
+_PACKAGE = pathlib.Path(__file__).parent
+_HOMES = (_PACKAGE / "flags", _PACKAGE.parent / "flags")
+
+
 class ArgumentError(ValueError):
     """An argument that cannot be used; the message shows it."""
+
+
+def flag_files():
+    """The flag files that come with bnkit: name -> `pathlib.Path`, sorted by name."""
+    home = next((home for home in _HOMES if home.is_dir()), _HOMES[0])
+    return {path.stem: path for path in sorted(home.glob("*.flags"))}
 
 
 def expand(arguments):
     """The arguments with the flags of every flag file in its place.
 
     A flag file has a flag in each line; empty lines and those that begin with # or // do not count.
-    It may name others. After the argument `--` nothing is a flag.
+    It may name others. After the argument `--` nothing is a flag. A name of `flag_files` stands for
+    that file, unless there is a file at the path of that name.
 
     Raises:
         ArgumentError: For a flag file that cannot be read, is no text, is too large or includes
@@ -43,6 +58,13 @@ def _check_text(argument):
     name = argument.partition("=")[0]
     if name.startswith("-") and len(name) > _LONGEST_NAME:
         raise ArgumentError(f"Unknown command line flag {name[:_LONGEST_NAME]!r}…")
+
+
+def _found(path):
+    """The path of a flag file that is given by its path or by its name."""
+    if not os.path.isfile(path) and path in (named := flag_files()):
+        return str(named[path])
+    return os.path.expanduser(path)
 
 
 class _Expansion:
@@ -68,7 +90,7 @@ class _Expansion:
                 if path is None:
                     raise ArgumentError("flag --flagfile: must be the path of a file")
             if path:
-                expanded += self._flags(os.path.expanduser(path))
+                expanded += self._flags(_found(path))
         return expanded
 
     def _flags(self, path):
@@ -91,6 +113,11 @@ class _Expansion:
         try:
             with open(path, "rb") as file:
                 content = file.read(_LARGEST + 1 - self._read)
+        except FileNotFoundError as error:
+            raise ArgumentError(
+                f"flag --flagfile={path}: cannot be read: {error.strerror}; "
+                f"the flag files of bnkit are {', '.join(flag_files())}"
+            ) from error
         except OSError as error:
             raise ArgumentError(f"flag --flagfile={path}: cannot be read: {error}") from error
         self._read += len(content)

@@ -1,10 +1,15 @@
 """Flag files, and arguments that no flag can use."""
 
 import os
+import pathlib
 
 import pytest
 
-from bnkit.arguments import ArgumentError, expand
+import bnkit
+from bnkit import arguments
+from bnkit.arguments import ArgumentError, expand, flag_files
+
+FLAGS = pathlib.Path(bnkit.__file__).parents[1] / "flags"
 
 
 @pytest.fixture
@@ -97,3 +102,43 @@ def test_no_more_than_the_limit_is_read(file, tmp_path):
         endless.truncate(2**40)
     with pytest.raises(ArgumentError, match="at most 1 MB"):
         expand(["--flagfile=endless"])
+
+
+def test_the_flag_files_of_bnkit_have_names():
+    assert flag_files() == {path.stem: path for path in FLAGS.iterdir()}
+    assert list(flag_files()) == sorted(flag_files()) and "quick" in flag_files()
+
+
+def test_in_a_wheel_the_flag_files_are_inside_the_package(tmp_path, monkeypatch):
+    """Where `flags` beside the package would be anybody's."""
+    (tmp_path / "bnkit" / "flags").mkdir(parents=True)
+    (tmp_path / "flags").mkdir()
+    for path in ("bnkit/flags/ours.flags", "flags/theirs.flags"):
+        (tmp_path / path).touch()
+    homes = [tmp_path.joinpath(*home.relative_to(FLAGS.parent).parts) for home in arguments._HOMES]
+    monkeypatch.setattr(arguments, "_HOMES", homes)
+    assert list(flag_files()) == ["ours"]
+
+
+@pytest.mark.parametrize("asked", [["--flagfile=demo"], ["--flagfile", "demo"]], ids=len)
+def test_a_flag_file_of_bnkit_is_found_by_its_name(asked, file, tmp_path):
+    demo = ["--norm=bn", "--lr=0.5", "--steps=500"]
+    assert expand([*asked, "--seed=1"]) == [*demo, "--seed=1"]
+    file("mine", "--seed=2\n--flagfile=demo")
+    assert expand(["--flagfile=mine"]) == ["--seed=2", *demo]
+    # A folder cannot be meant.
+    (tmp_path / "demo").mkdir()
+    assert expand(asked) == demo
+
+
+def test_a_file_at_that_path_goes_before_the_name(file):
+    file("demo", "--lr=7")
+    assert expand(["--flagfile=demo"]) == ["--lr=7"]
+
+
+def test_a_wrong_name_lists_the_names(file):
+    with pytest.raises(ArgumentError) as caught:
+        expand(["--flagfile=quik"])
+    start, _, names = str(caught.value).partition("; the flag files of bnkit are ")
+    assert start == "flag --flagfile=quik: cannot be read: No such file or directory"
+    assert names.split(", ") == sorted(path.stem for path in FLAGS.iterdir())
