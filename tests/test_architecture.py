@@ -24,11 +24,13 @@ ROWS = {
     "study": 8,
     "command_line": 9, "preflight": 9,
     "main": 10,
+    "commands": 11,
+    "__main__": 12,
 }  # fmt: skip
 WITHOUT_TENSORFLOW = {
     "backend", "rules", "kinds", "families", "settings", "schedules", "store", "report", "study",
     "messages", "further_arguments", "arguments", "flag_parsers", "memory", "command_line",
-    "waiting",
+    "waiting", "commands", "__main__",
 }  # fmt: skip
 MAY_NOT = {
     "layers": {"settings"},
@@ -105,6 +107,7 @@ def loaded_after(statement):
         "import bnkit",
         "import bnkit.main",
         "import bnkit.command_line",
+        "import bnkit.commands",
         "from bnkit import Settings, layers; layers.names()",
     ],
 )
