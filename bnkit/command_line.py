@@ -119,7 +119,8 @@ _HELP = {
     },
     "Grids": {
         "jobs": "runs of a grid to make at the same time, each with its share of the CPU cores",
-        "dry_run": "list the runs and their states, make a few steps to estimate their time, stop",
+        "dry_run": "list the runs and their states, and stop",
+        "estimate": "as dry_run, with the time of each, from a few steps of each kind of run",
     },
 }
 _DEFAULTS = {
@@ -132,6 +133,7 @@ _DEFAULTS = {
     "resume": True,
     "jobs": 1,
     "dry_run": False,
+    "estimate": False,
 }
 
 

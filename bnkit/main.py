@@ -40,7 +40,7 @@ def main(argv=None):
     _hear_signals()
     command = ["python", "-m", "bnkit.main", *argv[1:]]
     try:
-        if values.dry_run:
+        if values.dry_run or values.estimate:
             return _list(values, grid)
         if len(grid) > 1:
             return _run_study(values, grid, command)
@@ -50,7 +50,7 @@ def main(argv=None):
 
 
 def _list(values, grid):
-    """Shows which runs there are, and how long they will take; returns the exit code."""
+    """Shows which runs there are and, if asked, how long they will take; returns the exit code."""
     from bnkit.study import tables, timing
 
     states, damaged = {}, []
@@ -62,22 +62,23 @@ def _list(values, grid):
             except RunError as error:
                 states[settings] = "damaged"
                 damaged.append(str(error))
-        estimates = timing.estimate(
-            {s: state for s, state in states.items() if state in ("to do", "resume")},
-            _study_dir(values),
-            jobs=values.jobs,
-            data_dir=values.data_dir or None,
-        )
+        to_make = {s: state for s, state in states.items() if state in ("to do", "resume")}
+        estimates = None
+        if values.estimate:
+            estimates = timing.estimate(
+                to_make, _study_dir(values), jobs=values.jobs, data_dir=values.data_dir or None
+            )
     except (ValueError, OSError) as error:
         return _fail(error)
     say(tables.text(tables.plan_table(grid, states, estimates)))
     for text in damaged:
         _fail(text)
+    there = f"{len(to_make)} of {len(grid)} runs to make, {values.jobs} at a time"
+    if estimates is None:
+        say(f"{there}; --estimate says how long they take")
+        return 1 if damaged else 0
     known = [seconds for seconds in estimates.values() if seconds is not None]
-    say(
-        f"{len(estimates)} of {len(grid)} runs to make, {values.jobs} at a time: "
-        f"about {waiting.duration(timing.in_all(known, values.jobs))}"
-    )
+    say(f"{there}: about {waiting.duration(timing.in_all(known, values.jobs))}")
     return 0 if len(known) == len(estimates) and not damaged else 1
 
 

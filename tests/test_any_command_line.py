@@ -38,7 +38,17 @@ def arguments_of(flag):
 
 
 FLAGS = [*(field.name for field in dataclasses.fields(Settings)), "study", "runs_dir", "jobs"]
-FLAGS += ["reports_dir", "data_dir", "resume", "dry_run", "flagfile", "help", "undefok", "unknown"]
+FLAGS += [
+    "reports_dir",
+    "data_dir",
+    "resume",
+    "dry_run",
+    "estimate",
+    "flagfile",
+    "help",
+    "undefok",
+    "unknown",
+]
 
 
 @hypothesis.settings(

@@ -197,7 +197,7 @@ def test_a_grid_of_too_many_runs_is_refused_before_it_is_made():
 
 def test_help_has_every_flag_once_with_its_default():
     shown = help_text()
-    others = ["study", "resume", "jobs", "dry_run", "flagfile", "help"]
+    others = ["study", "resume", "jobs", "dry_run", "estimate", "flagfile", "help"]
     for name in [*(field.name for field in dataclasses.fields(Settings)), *others]:
         assert shown.count(f"\n  --{name} ") == 1, name
     # A line may end anywhere in it.

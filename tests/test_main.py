@@ -195,7 +195,26 @@ def test_an_interrupted_study_says_how_to_go_on(workplace, capsys, monkeypatch):
     assert not list(workplace.glob("reports/main/index.html"))
 
 
-def test_a_dry_run_lists_the_runs_and_estimates_what_is_left(workplace, capsys, monkeypatch):
+def test_a_dry_run_lists_the_runs_and_makes_none(workplace, capsys, monkeypatch):
+    for module, name in ((experiment, "run"), (study, "run"), (timing, "estimate")):
+        monkeypatch.setattr(module, name, lambda *a, **k: pytest.fail("started"))
+    first, *_ = settings_of("--norm=none,bn", "--seed=0,1")
+    end(workplace / "runs" / "main", first, "done")
+    before = sorted(workplace.rglob("*"))
+    assert command("--norm=none,bn --seed=0,1 --jobs=2 --dry_run") == 0
+    assert sorted(workplace.rglob("*")) == before
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["norm", "lr", "seed", "state"]
+    assert rows[1:3] == [["none", "0.1", "0", "done"], ["bn", "0.1", "0", "to", "do"]]
+    assert " ".join(rows[5]).startswith("3 of 4 runs to make, 2 at a time; --estimate says how")
+    (workplace / "runs" / "main" / first.run_id / "status.json").write_text("[]")
+    assert command("--norm=none,bn --seed=0,1 --dry_run") == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split() == ["none", "0.1", "0", "damaged"]
+    assert shown.err.count("status.json is damaged") == 1
+
+
+def test_an_estimate_lists_the_runs_and_times_what_is_left(workplace, capsys, monkeypatch):
     for module in (experiment, study):
         monkeypatch.setattr(module, "run", lambda *a, **k: pytest.fail("started"))
     asked = {}
@@ -208,18 +227,18 @@ def test_a_dry_run_lists_the_runs_and_estimates_what_is_left(workplace, capsys, 
     first, *others = settings_of("--norm=none,bn", "--seed=0,1")
     end(workplace / "runs" / "main", first, "done")
     before = sorted(workplace.rglob("*"))
-    assert command("--norm=none,bn --seed=0,1 --jobs=2 --dry_run") == 0
+    assert command("--norm=none,bn --seed=0,1 --jobs=2 --estimate") == 0
     assert asked == dict.fromkeys(others, "to do")
     assert sorted(workplace.rglob("*")) == before
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[1] == ["none", "0.1", "0", "done", "-"]
-    assert rows[2] == ["bn", "0.1", "0", "to", "do", "0:01:30"]
-    assert " ".join(rows[5]) == "3 of 4 runs to make, 2 at a time: about 0:03:00"
+    assert rows[2] == ["bn", "0.1", "0", "to", "do", "1", "min", "30", "s"]
+    assert " ".join(rows[5]) == "3 of 4 runs to make, 2 at a time: about 3 min"
     (workplace / "runs" / "main" / first.run_id / "status.json").write_text("[]")
-    assert command("--norm=none,bn --seed=0,1 --dry_run") == 1
+    assert command("--norm=none,bn --seed=0,1 --estimate") == 1
     shown = capsys.readouterr()
     assert shown.out.splitlines()[1].split() == ["none", "0.1", "0", "damaged", "-"]
     assert "3 of 4 runs" in shown.out and shown.err.count("status.json is damaged") == 1
     monkeypatch.setattr(timing, "estimate", lambda states, *a, **k: dict.fromkeys(states))
-    assert command("--lr=0.2 --dry_run") == 1
+    assert command("--lr=0.2 --estimate") == 1
     assert "cannot run" in capsys.readouterr().out

@@ -45,19 +45,21 @@ def outcome_table(outcomes, heads):
     return table.dropna(axis="columns", how="all")
 
 
-def plan_table(grid, states, estimates):
+def plan_table(grid, states, estimates=None):
     """What there is to do, as a `pandas.DataFrame`: `state` and `estimate` of every run.
 
     Args:
         grid: List of `bnkit.Settings`.
         states: `Settings` -> what is found on disk.
         estimates: `Settings` -> seconds that are left, or None, for the runs that are to be made.
+            Without it there is no column for it.
     """
     table = _identity(grid)
     table["state"] = [states[settings] for settings in grid]
-    table["estimate"] = [
-        _shown(estimates[settings]) if settings in estimates else "-" for settings in grid
-    ]
+    if estimates is not None:
+        table["estimate"] = [
+            _shown(estimates[settings]) if settings in estimates else "-" for settings in grid
+        ]
     return table
 
 

@@ -76,14 +76,14 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
     with tempfile.TemporaryDirectory(prefix="bnkit-") as directory:
         outcomes = run(
             [settings for pair in pairs for settings in pair],
-            pathlib.Path(directory, "dry_run"),
+            pathlib.Path(directory, "estimate"),
             jobs=jobs,
             data_dir=data_dir,
             progress=progress,
         )
         measured = {}
         for pair, one, more in zip(pairs, outcomes[::2], outcomes[1::2], strict=True):
-            measured[pair] = _cost(one, more, pathlib.Path(directory, "dry_run"))
+            measured[pair] = _cost(one, more, pathlib.Path(directory, "estimate"))
     estimates = {}
     for settings, pair in short.items():
         made = 0
