@@ -1,10 +1,16 @@
 """Runs on disk -> tidy DataFrames."""
 
+import collections
+import logging
+
 import pandas as pd
 
 from bnkit import kinds
-from bnkit.report.runs import read_runs
+from bnkit.messages import one_line
+from bnkit.report.runs import ReportError, read_runs
 from bnkit.store import from_json
+
+_log = logging.getLogger(__name__)
 
 
 def load_runs(path, kind):
@@ -24,16 +30,24 @@ def load_runs(path, kind):
         weight layer (`layer, l2, cosine, gradient_norm`), as have `signal_propagation`, `weights`
         and `batch_norm_identity`; `activations` has one per layer and unit, with its `quantiles`
         and `histogram`, and the `quantile_levels` and `edges` that they refer to, as tuples. In a
-        kind not named here, lists of unequal length stay lists. Without a record of that kind, the
-        frame has the same columns and no rows. `train` also has the number of `classes` of the
+        kind not named here, lists of unequal length stay lists. Without a record of a kind that
+        bnkit knows, the frame has the same columns and no rows, and a warning in the log says what
+        there is instead. `train` also has the number of `classes` of the
         data, NaN for a regression, and in `mean_over` whether its values are those of a "step" or
         means over an "epoch".
 
     Raises:
         ReportError: If there is nothing at `path`, no run below it, or a damaged file (named, with
-            the line).
+            the line); if bnkit does not know this kind, nor has a run recorded it.
     """
-    return frame(read_runs(path), kind)
+    runs = read_runs(path)
+    if not any(kind in run.records for run in runs):
+        missing = f"no records of kind {kind!r} in {path}: {_what_there_is(runs)}"
+        if kind not in kinds.KINDS:
+            raise ReportError(one_line(missing))
+        probe = kinds.KINDS[kind].probe
+        _log.warning("%s%s", one_line(missing), f"; --probes={probe} measures it" if probe else "")
+    return frame(runs, kind)
 
 
 def frame(runs, kind):
@@ -61,6 +75,18 @@ def seconds_frame(runs):
             for part, seconds in parts.items()
         ]
     return pd.DataFrame(rows, columns=["study", "run", "norm", "lr", "seed", "part", "seconds"])
+
+
+def _what_there_is(runs):
+    """The kinds that have been recorded; how the runs ended if there are none."""
+    there = {kind for run in runs for kind in run.records}
+    if there:
+        known = [kind for kind in kinds.KINDS if kind in there]
+        return f"there are {', '.join([*known, *sorted(there.difference(known))])}"
+    states = collections.Counter(run.state for run in runs)
+    ends = ", ".join(f"{number} {state}" for state, number in states.items())
+    reasons = [f"{run.name}: {run.status['reason']}" for run in runs if run.status.get("reason")]
+    return f"nothing is recorded ({ends})" + "".join(f"; {reason}" for reason in reasons[:1])
 
 
 def _run_frame(run, kind):

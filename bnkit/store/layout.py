@@ -8,6 +8,8 @@ from bnkit.store.errors import RunError
 _DESCRIPTION = "settings.json"
 _STATUS = "status.json"
 _RECORDS = "metrics.jsonl"
+# Names that a message lists of what is in a directory.
+_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +102,12 @@ def find_runs(path):
         }
         if found:
             return sorted(found)
+    names = sorted(entry.name for entry in path.iterdir())
+    shown = ", ".join(names[:_SHOWN] + ["..."] * (len(names) > _SHOWN))
+    there = f"holds {shown}" if names else "is empty"
     raise RunError(
-        f"no runs in {path}: looked for {_DESCRIPTION}, */{_DESCRIPTION} and */*/{_DESCRIPTION}"
+        f"no runs in {path}, which {there}: "
+        f"looked for {_DESCRIPTION}, */{_DESCRIPTION} and */*/{_DESCRIPTION}"
     )
 
 

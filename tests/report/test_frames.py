@@ -114,6 +114,43 @@ def test_no_record_of_that_kind_gives_no_rows_and_the_same_columns(runs):
         assert set(table.columns) == set(load_runs(full, kind).columns)
 
 
+def test_an_unknown_kind_names_the_kinds_that_are_there(runs):
+    run = runs(kinds=("train", "landscape"))
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write('{"step":0,"kind":"mine"}\n')
+    with pytest.raises(ReportError) as caught:
+        load_runs(run.parent, "landscpe")
+    there = "there are train, landscape, mine"
+    assert str(caught.value) == f"no records of kind 'landscpe' in {run.parent}: {there}"
+    assert len(load_runs(run, "mine")) == 1
+
+
+def test_a_kind_that_was_not_measured_is_an_empty_frame_and_a_warning(runs, caplog):
+    run = runs(kinds=("train",))
+    assert not len(load_runs(run, "curvature"))
+    assert caplog.messages == [
+        f"no records of kind 'curvature' in {run}: there are train; --probes=curvature measures it"
+    ]
+    caplog.clear()
+    assert len(load_runs(run, "train")) and not len(load_runs(run, "eval"))
+    assert caplog.messages == [f"no records of kind 'eval' in {run}: there are train"]
+
+
+def test_a_study_without_records_says_why(runs, caplog):
+    first, second, third = (runs(seed=seed, kinds=()) for seed in range(3))
+    for run in (first, second):
+        status = {"status": "failed", "reason": f"no memory\nin {run.name}", "steps": 0}
+        (run / "status.json").write_text(json.dumps({**status, "seconds": {}}))
+    for run in (first, second, third):
+        (run / "metrics.jsonl").unlink()
+    study = first.parent
+    assert not len(load_runs(study, "train"))
+    why = f"nothing is recorded (2 failed, 1 done); {first.name}: no memory in {first.name}"
+    assert caplog.messages == [f"no records of kind 'train' in {study}: {why}"]
+    with pytest.raises(ReportError, match=r"'other' in .*: nothing is recorded .*no memory in"):
+        load_runs(study, "other")
+
+
 def test_a_run_a_study_and_the_directory_of_studies(runs):
     one = runs(norm="bn", study="a")
     runs(norm="none", study="a")
