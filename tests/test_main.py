@@ -233,7 +233,7 @@ def test_an_estimate_lists_the_runs_and_times_what_is_left(workplace, capsys, mo
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[1] == ["none", "0.1", "0", "done", "-"]
     assert rows[2] == ["bn", "0.1", "0", "to", "do", "1", "min", "30", "s"]
-    assert " ".join(rows[5]) == "3 of 4 runs to make, 2 at a time: about 3 min"
+    assert " ".join(rows[5]) == "3 of 4 runs to make, 2 at a time: about 3 min 0 s"
     (workplace / "runs" / "main" / first.run_id / "status.json").write_text("[]")
     assert command("--norm=none,bn --seed=0,1 --estimate") == 1
     shown = capsys.readouterr()
