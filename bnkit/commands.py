@@ -52,6 +52,10 @@ def _run(rest):
         if name not in (names := arguments.flag_files()):
             return _refuse(f"unknown flag file {name!r}: must be one of {', '.join(names)}")
         rest = [f"--flagfile={name}", *rest]
+    # For layers and models of the user's own. `python -m` finds them here, too; a script does not.
+    here = os.getcwd()
+    if not {"", here} & set(sys.path):
+        sys.path.insert(0, here)
     return main(["bnkit", *rest])
 
 

@@ -54,6 +54,19 @@ def test_a_word_leads_to_its_command_with_its_exit_code(words, called, handed_on
     assert handed_on == [called]
 
 
+def test_modules_of_the_users_own_are_found_in_the_working_directory(tmp_path, monkeypatch):
+    """As by `python -m`; the path of an installed script begins with the directory of that."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "only_found_here.py").write_text("found = 5")
+    away = [path for path in sys.path if path not in ("", str(tmp_path))]
+    monkeypatch.setattr(sys, "path", list(away))
+    monkeypatch.setattr(
+        main_module, "main", lambda argv: importlib.import_module("only_found_here").found
+    )
+    assert command("run") == command("study", "--norm=none") == 5
+    assert sys.path == [str(tmp_path), *away]
+
+
 @pytest.mark.parametrize(
     ("words", "directory", "more"),
     [
