@@ -3,7 +3,7 @@
 PYTHON ?= python3
 FLAGS ?=
 
-.PHONY: demo test test-long lint
+.PHONY: demo test test-long lint docs
 
 # One run with batch norm, from data to report. FLAGS adds flags, as in FLAGS="--norm=none".
 demo: .venv/installed
@@ -19,6 +19,14 @@ test-long: .venv/installed
 lint: .venv/installed
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+
+# The documentation, to be opened at docs/_build/html/index.html.
+docs: .venv/with-docs
+	.venv/bin/python -m sphinx -W --keep-going -E -q -b html docs docs/_build/html
+
+.venv/with-docs: .venv/installed
+	.venv/bin/python -m pip install --quiet --editable ".[docs]"
+	touch $@
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
