@@ -24,6 +24,7 @@ _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 def setup(app):
     app.connect("source-read", _fill)
+    app.connect("autodoc-process-docstring", _part)
     app.connect("build-finished", _add_report)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -39,6 +40,11 @@ def fill(text):
         KeyError: For a part that there is not.
     """
     return _MARK.sub(lambda found: PARTS[found[1]](), text)
+
+
+def _part(app, kind, name, what, options, lines):
+    """`array`s: reStructuredText wants code and what is joined to it parted by an escaped space."""
+    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line) for line in lines]
 
 
 def _add_report(app, error):
@@ -180,6 +186,13 @@ def _short(number):
     return f"{number:.3g}"
 
 
+def costs():
+    """What each probe costs, as in the README's table."""
+    lines = ["| probe | cost of one measurement |", "|---|---|"]
+    probed = [kind for kind in kinds.KINDS.values() if kind.probe]
+    return "\n".join([*lines, *(f"| `{kind.name}` | {kind.cost} |" for kind in probed)])
+
+
 def kept_figures():
     """The figures of the kept report, as images."""
     lines = []
@@ -248,5 +261,5 @@ def _escaped(text):
 
 
 PARTS = {
-    part.__name__: part for part in (flags, figures, gallery, kept_verdicts, kept_figures, api)
+    part.__name__: part for part in (api, costs, figures, flags, gallery, kept_figures, kept_verdicts)
 }
