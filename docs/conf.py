@@ -18,10 +18,13 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+# Two hyphens begin a flag.
+smartquotes = False
+
 # Docstrings have formulas in single backticks: code, not references.
 default_role = "code"
 autodoc_member_order = "bysource"
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 napoleon_use_rtype = False
 
 html_theme = "furo"

@@ -63,8 +63,8 @@ def flags():
         lines += [f"## {title}", ""]
         for name, (text, choices) in group.items():
             text, default = re.fullmatch(r"(.*?)(?: \[([^\[]*)\])?", text).groups()
-            lines += [f"(flag-{name})=", "", f"`--{name}`", f": {_escaped(text)}"]
-            lines += ["", f"  Default: `{default}`" if default else "", ""]
+            shown = f". Default: `{default}`" if default else ""
+            lines += [f"(flag-{name})=", "", f"`--{name}`", f": {_escaped(text)}{shown}", ""]
             lines += [f"  - `{choice}`: {_escaped(what)}" for choice, what in choices.items()]
             lines += [""]
     return "\n".join(lines)
