@@ -260,6 +260,5 @@ def _escaped(text):
     return re.sub(r"([*_<>\[\]\\$|])", r"\\\1", text)
 
 
-PARTS = {
-    part.__name__: part for part in (api, costs, figures, flags, gallery, kept_figures, kept_verdicts)
-}
+_ALL = (api, costs, figures, flags, gallery, kept_figures, kept_verdicts)
+PARTS = {part.__name__: part for part in _ALL}
