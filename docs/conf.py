@@ -18,6 +18,8 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+# What is not marked as Python is a command or a list of files.
+highlight_language = "text"
 # Two hyphens begin a flag.
 smartquotes = False
 
