@@ -21,7 +21,11 @@ PROMISES = (ROOT / "docs" / "what_can_happen.md").read_text()
 NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES)
 COMMAND = re.compile(r"^(?:\.venv/bin/)?python -m bnkit\.main( --.*)$", re.M)
 COMMANDS = sorted(
-    {found for path in [ROOT / "README.md", *PAGES] for found in COMMAND.findall(path.read_text())}
+    {
+        found
+        for path in [ROOT / "README.md", *PAGES]
+        for found in COMMAND.findall(path.read_text().replace("\\\n", ""))
+    }
 )
 
 
@@ -111,9 +115,10 @@ def test_every_flag_is_there_once_with_its_default(site):
     values, _ = command_line.parse(["bnkit.main"])
     shown = re.findall(r"^--(\w+)$", text, re.M)
     assert sorted(shown) == sorted(values)
-    assert "constant over the run; or a list. Default: 0.1; dln: 1e-06" in text
+    for name in values:
+        assert values[name].help in text
+    assert "Default: 0.1; dln: 1e-06" in text
     assert "vit_tiny: vision transformer of 4 blocks" in text
-    assert "at least: what a crash loses at most. Default: 30.0" in text
 
 
 def test_every_study_is_there_with_its_command(site):
