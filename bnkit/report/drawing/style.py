@@ -84,6 +84,13 @@ def label(norm, longest=LONGEST_LABEL):
     return literal(shorten(str(norm), longest))
 
 
+def plain(norm):
+    """Label of a normalisation for text: no mathtext, nothing left out."""
+    if norm not in NORMS:
+        return str(norm)
+    return NORMS[norm][1].replace(r"\infty", "∞").replace("$", "").replace("_", "")
+
+
 def shorten(text, length):
     """`text` with an ellipsis for its middle where it is longer than `length`."""
     half = (length - 1) // 2

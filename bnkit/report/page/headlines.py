@@ -8,9 +8,10 @@ import numpy as np
 from bnkit.report import claims, frames
 from bnkit.report.claims.file import NAME
 from bnkit.report.drawing import style
-from bnkit.report.page import scorecard
+from bnkit.report.page import answer, effects, scorecard
 from bnkit.report.statistics import arms, training
 
+NEXT = "One run decides no claim; this study would"
 # Characters of the reason of a run that failed.
 LONGEST_REASON = 300
 
@@ -29,10 +30,18 @@ def headlines(runs):
 
 
 def sentence(headline):
-    """One line on how a run came out, for the terminal.
+    """How a run came out, and the command that would decide the claims on it, for the terminal.
 
     It gives accuracies, or losses if there are none; what was not recorded is left out.
     """
+    told = f"{headline['run']} {headline['status']}: {result(headline)}"
+    if not headline["deciding_command"]:
+        return told
+    return f"{told}\n{NEXT}: {headline['deciding_command']}"
+
+
+def result(headline):
+    """What a run shows by itself, in words."""
     mean = f"(mean of the last {min(training.LAST, headline['steps'])} steps)"
     if np.isnan(headline["accuracy"]) and np.isnan(headline["test"]):
         numbers = {
@@ -46,7 +55,7 @@ def sentence(headline):
         }
     numbers["peak"] = f"peak smoothness {headline['peak']:.3g} (after step {training.EARLY})"
     known = [text for key, text in numbers.items() if not np.isnan(headline[key])]
-    return f"{headline['run']} {headline['status']}: {', '.join(known) or 'nothing measured'}"
+    return ", ".join(known) or "nothing measured"
 
 
 def warnings(headlines):
@@ -70,7 +79,7 @@ def warnings(headlines):
 
 
 def verdicts(found):
-    """Lines for the terminal: a line for every claim of the study with a number; the scorecard.
+    """Lines for the terminal: every claim of the study with a number; the scorecard; the answer.
 
     Args:
         found: List of dicts, as in `claims.json` (`read_claims`).
@@ -81,18 +90,15 @@ def verdicts(found):
     count = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
     lines = [f"claims: {count or 'these runs decide none'}"]
     for claim in answered:
+        between = " against ".join(filter(None, (claim["arm"], claim["baseline"])))
         lines.append(
-            f"  {claim['verdict']:12}  {claim['id']}, {' against '.join(claim['arms'])} "
-            f"({claim['condition']}): {effect(claim)} {claim['unit']}, {_seeds(claim)}"
-            f"{claim['brief']}"
+            f"  {claim['verdict']:12}  {claim['id']}, {between} ({claim['condition']}): "
+            f"{_effect(claim)}, {_why_so(claim)}"
         )
     missing = [(claim["id"], claim["brief"]) for claim in of_study if claim["effect"] is None]
-    return lines + _without_numbers(missing, "  no number") + _scorecard(found)
-
-
-def effect(claim):
-    """Effect and interval of a claim, a dict, in words."""
-    return claims.in_words(claim["effect"], claim["interval"])
+    lines += _without_numbers(missing, "  no number") + _scorecard(found)
+    told = answer.answer(found)
+    return [*lines, f"answer: {told}"] if told else lines
 
 
 def _scorecard(found):
@@ -119,7 +125,7 @@ def _row(cells):
     lines = []
     answered = [cell for cell in cells if cell["effect"] is not None]
     for verdict in (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE):
-        found = [f"{c['question']} {effect(c)}" for c in answered if c["verdict"] == verdict]
+        found = [f"{c['question']} {effects.read(c)}" for c in answered if c["verdict"] == verdict]
         if found:
             lines.append(f"    {verdict:12}  {', '.join(found)}")
     missing = [(cell["question"], cell["brief"]) for cell in cells if cell["effect"] is None]
@@ -135,9 +141,17 @@ def _without_numbers(missing, start):
     return [f"{start} for: {told}"] if told else []
 
 
-def _seeds(claim):
-    """How many; where they are too few for an interval, the reason says so."""
-    return f"{claim['seeds']} seeds; " if claim["seeds"] >= claims.LEAST_SEEDS else ""
+def _effect(claim):
+    unit = "" if claim["baseline"] else f" {claim['unit']}"
+    return f"{effects.read(claim)}{unit}"
+
+
+def _why_so(claim):
+    """How many seeds; of an inconclusive claim also what it lacks, which names too few of them."""
+    if claim["seeds"] < claims.LEAST_SEEDS:
+        return claim["brief"]
+    seeds = f"{claim['seeds']} seeds"
+    return f"{seeds}; {claim['brief']}" if claim["verdict"] == claims.INCONCLUSIVE else seeds
 
 
 _IN_WORDS = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}
@@ -192,6 +206,7 @@ def _headline(run):
         "classes": run.classes,
         "is_regression": run.is_regression,
         "never_trained": training.never_trained(train),
+        "deciding_command": answer.deciding_command(run),
     }
 
 

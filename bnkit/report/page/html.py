@@ -9,11 +9,13 @@ import numpy as np
 from bnkit import kinds
 from bnkit.report import claims
 from bnkit.report.drawing import style
-from bnkit.report.page import comparison, headlines, scorecard
+from bnkit.report.page import answer, comparison, effects, headlines, scorecard
 from bnkit.report.statistics import training
 
 # Scorecards that are open; those of further conditions fold out.
 MOST_OPEN = 4
+# The figure that the page opens with, if it is there.
+OPENING = "loss_band"
 SYMBOLS = {claims.SUPPORTED: "✓", claims.CONTRADICTED: "✗", claims.INCONCLUSIVE: "?"}
 
 
@@ -36,7 +38,13 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        percent=_percent, number=_number, effect=headlines.effect, p=_p, name=_name, cell=_cell
+        percent=_percent,
+        number=_number,
+        effect=effects.read,
+        logarithm=_logarithm,
+        parts=effects.parts,
+        p=_p,
+        arm=_arm,
     )
     # Where a cell of the scorecard leads to.
     verdicts = [{**claim, "anchor": f"claim-{i}"} for i, claim in enumerate(verdicts, start=1)]
@@ -46,7 +54,9 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
     commands = list(dict.fromkeys(map(_command, runs)))
     return environment.get_template("page.html.j2").render(
         title=_title(runs),
-        subtitle=_subtitle(runs, heads),
+        compared=answer.compared(runs, heads),
+        answer=answer.answer(verdicts),
+        alone=_alone(heads),
         heads=heads,
         several=len(runs) > 1,
         classify=not all(head["is_regression"] for head in heads),
@@ -63,6 +73,7 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         unanswered=[claim for claim in of_study if claim["effect"] is None],
         symbols=SYMBOLS,
         least_seeds=claims.LEAST_SEEDS,
+        opening=_first(drawn),
         figures=_grouped(drawn),
         left_out=left_out,
         seconds=_seconds(seconds),
@@ -80,19 +91,18 @@ def _title(runs):
     return f"{studies[0]} / {runs[0].name}" if len(runs) == 1 else ", ".join(studies)
 
 
-def _subtitle(runs, heads):
-    """One line: what was trained on what, how often, and how it went."""
-    models = _listed(run.settings.get("model") for run in runs)
-    data = _listed(run.settings.get("dataset") for run in runs)
-    norms = _listed(head["norm"] for head in heads)
-    rates = _listed(head["lr"] for head in heads)
-    done = sum(head["status"] == "done" for head in heads)
-    count = f"{len(runs)} runs, {done} done" if len(runs) > 1 else heads[0]["status"]
-    return f"{models} on {data}; normalisation {norms}; learning rate {rates}; {count}"
+def _alone(heads):
+    """What a single run shows, and the command that would decide the claims; None of several."""
+    if len(heads) > 1:
+        return None
+    (head,) = heads
+    command = head["deciding_command"]
+    return {"result": headlines.result(head), "next": headlines.NEXT, "command": command}
 
 
-def _listed(values):
-    return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
+def _first(drawn):
+    """The figure that the page opens with."""
+    return next((one for one in drawn if one["name"] == OPENING), next(iter(drawn), None))
 
 
 def _grouped(drawn):
@@ -120,18 +130,17 @@ def _percent(value):
     return f"{100 * value:.1f} %" if np.isfinite(value) else "-"
 
 
-def _name(norm):
-    """The parts of a normalisation's name between which a line may break."""
-    module, colon, name = str(norm).rpartition(":")
+def _arm(norm):
+    """The parts of a normalisation's label between which a line may break."""
+    module, colon, name = style.plain(norm).rpartition(":")
     return [part for part in (module + colon, name) if part]
 
 
-def _cell(claim):
-    """Effect and interval as lines that are as short as they may be."""
-    effect, bracket, interval = claims.in_words(
-        claim["effect"], claim["interval"], digits=2
-    ).partition("[")
-    return [line for line in (effect.strip(), bracket + interval) if line]
+def _logarithm(claim):
+    """Effect and interval as they were averaged, with their unit; "" where that is what is read."""
+    if not claim["unit"].endswith("ratio"):
+        return ""
+    return f"{claims.in_words(claim['effect'], claim['interval'])} {claim['unit']}"
 
 
 def _p(value):

@@ -30,3 +30,13 @@ def test_long_and_odd_names_are_shown_as_they_are():
 def test_known_normalisations_come_first():
     names = ["zz", "bn", "none", "aa"]
     assert sorted(names, key=style.rank) == ["none", "bn", "aa", "zz"]
+
+
+def test_labels_for_text_have_no_mathtext():
+    assert [style.plain(norm) for norm in ("bn", "noisy_none", "l1", "linf", "my_module:A$B")] == [
+        "BN",
+        "noise, no BN",
+        "L1",
+        "L∞",
+        "my_module:A$B",
+    ]

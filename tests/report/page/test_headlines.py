@@ -69,8 +69,11 @@ def test_a_classification_is_summed_up_by_its_accuracies(runs):
     (head,) = headlines.headlines(read_runs(path))
     assert headlines.sentence(head) == (
         f"{path.name} done: training accuracy {head['accuracy']:.1%} (mean of the last 50 steps), "
-        f"test accuracy {head['test']:.1%}"
+        f"test accuracy {head['test']:.1%}\n"
+        "One run decides no claim; this study would: "
+        "python -m bnkit.main --lr=0.5 --norm=none,bn --seed=0,1,2"
     )
+    assert headlines.sentence({**head, "deciding_command": ""}).endswith(f"{head['test']:.1%}")
 
 
 def test_smoothness_that_was_lost_is_the_largest(runs):
@@ -92,7 +95,7 @@ def test_what_was_not_recorded_is_nan(runs):
     (head,) = headlines.headlines(read_runs(runs(kinds=())))
     numbers = ("accuracy", "loss", "test", "test_loss", "early", "peak", "loss_range")
     assert all(math.isnan(head[name]) for name in numbers)
-    assert headlines.sentence(head).endswith("done: nothing measured")
+    assert headlines.sentence(head).partition("\n")[0].endswith("done: nothing measured")
 
 
 def test_every_claim_with_a_number_has_a_line():
@@ -115,13 +118,15 @@ def test_every_claim_with_a_number_has_a_line():
     absent = {**claim, **none, "id": "lp-smooths", "brief": "no runs of l1, l2, linf"}
     assert headlines.verdicts([claim, alone, claim, missing, absent, missing]) == [
         "claims: 1 inconclusive, 2 supported",
-        "  supported     loss-range, none against bn (vgg11, lr 0.1): 1.23 [1, 1.5] ln ratio, "
-        "3 seeds; the interval is above 0",
-        "  inconclusive  loss-range, none against bn (vgg11, lr 0.1): 1.23 ln ratio, 1 seed; "
+        "  supported     loss-range, bn against none (vgg11, lr 0.1): 3.4 times narrower "
+        "[2.7, 4.5], 3 seeds",
+        "  inconclusive  loss-range, bn against none (vgg11, lr 0.1): 3.4 times narrower, 1 seed; "
         "3 are needed",
-        "  supported     loss-range, none against bn (vgg11, lr 0.1): 1.23 [1, 1.5] ln ratio, "
-        "3 seeds; the interval is above 0",
+        "  supported     loss-range, bn against none (vgg11, lr 0.1): 3.4 times narrower "
+        "[2.7, 4.5], 3 seeds",
         "  no number for: smoothness (the arm did not train); lp-smooths (no runs of l1, l2, linf)",
+        "answer: Along the gradient the loss range with BN is 3.4 times narrower [2.7, 4.5], "
+        "3 seeds",
     ]
     assert headlines.verdicts([missing])[0] == "claims: these runs decide none"
 
@@ -130,7 +135,7 @@ def test_the_scorecard_is_told_by_arm_and_baseline():
     def claim(question, arm, baseline, verdict="supported", effect=0.5, **fields):
         return {
             **{"question": question, "id": question, "arm": arm, "baseline": baseline},
-            **{"verdict": verdict, "effect": effect, "interval": [0.25, 0.75], "unit": "accuracy"},
+            **{"verdict": verdict, "effect": effect, "interval": [0.25, 0.75], "unit": "ln ratio"},
             **{"condition": "vgg11, lr 0.1", "of_study": False, "seeds": 3, "p": 0.5},
             **{"brief": "the arm did not train", "arms": [arm, baseline], **fields},
         }
@@ -148,11 +153,13 @@ def test_the_scorecard_is_told_by_arm_and_baseline():
         "claims: these runs decide none",
         "scorecard: 4 comparisons at once; p-values are in claims.json",
         "  rms against none (vgg11, lr 0.1)",
-        "    supported     faster-training 0.5 [0.25, 0.75], trains-as-well 0.5 [0.25, 0.75]",
-        "    contradicted  rough-at-start -0.5",
+        "    supported     faster-training 1.6 times lower [1.3, 2.1], trains-as-well "
+        "1.6 times lower [1.3, 2.1]",
+        "    contradicted  rough-at-start 1.6 times lower",
         "    no number for: smoothness (the arm did not train)",
         "  bn against none (vgg11, lr 0.1)",
-        "    supported     smoothness 0.5 [0.25, 0.75]",
+        "    supported     smoothness 1.6 times lower [1.3, 2.1]",
         "  no arm (vgg11, lr 0.1) has a number for: loss-range (the arm did not train)",
         "  rms against l1: no runs with the same settings",
+        "answer: The largest effective β-smoothness with BN is 1.6 times lower [1.3, 2.1], 3 seeds",
     ]

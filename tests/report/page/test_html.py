@@ -9,8 +9,8 @@ import subprocess
 import pytest
 from report_pages import arms, rows
 
-from bnkit.report import claims, figures, read_claims, write_report
-from bnkit.report.page import headlines
+from bnkit.report import figures, read_claims, write_report
+from bnkit.report.page import answer, effects, headlines
 from bnkit.report.runs import read_runs
 
 HOSTILE = "my.module:<script>alert('$x_1$')</script>"
@@ -96,6 +96,9 @@ def test_verdicts_are_told_apart_by_word_and_symbol(runs, tmp_path):
 def test_one_run_without_a_verdict_says_so_in_one_line(runs, tmp_path):
     path = runs(steps=30, kinds=("train",), probes=[])
     text = write_report(path, tmp_path / "report").read_text()
+    (head,) = headlines.headlines(read_runs(path))
+    assert f'<p class="answer">T{headlines.result(head)[1:]}.</p>' in text
+    assert f"<pre>{head['deciding_command']}</pre>" in text
     assert "No claim can be examined with this run alone." in text
     assert rows(text.split('<details class="unanswered">')[0]) == []
     lines = headlines.verdicts(read_claims(tmp_path / "report"))
@@ -164,15 +167,34 @@ def test_the_page_opens_with_the_scorecard_whose_cells_lead_to_their_details(run
             continue
         symbol = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}[kind]
         assert kind == claim["verdict"]
-        effect = claims.in_words(claim["effect"], claim["interval"], digits=2)
-        assert told.startswith(f"{symbol} {kind} {effect}")
+        assert told.startswith(f"{symbol} {kind} {effects.read(claim)}")
         assert claim["verdict"] != "inconclusive" or told.endswith(claim["brief"])
     kinds = {kind for kind, _, _ in cells}
     assert {"supported", "contradicted", "inconclusive"} <= kinds
     assert any("2 seeds; 3 are needed" in told for _, _, told in cells)
     tested = sum(claim["p"] is not None for claim in by_anchor.values())
     assert f"{tested} comparisons that are made here at once" in " ".join(text.split())
-    assert "see bn against none" in text and "<script" not in text
+    assert "see BN against none" in text and "<script" not in text
+
+
+def test_the_first_screen_answers_above_one_figure(runs, tmp_path):
+    study = arms(runs, probes=["landscape"], kinds=("train", "landscape"), steps=400, lr=0.1)
+    text = write_report(study, tmp_path / "report").read_text()
+    told = answer.answer(read_claims(tmp_path / "report"))
+    assert told.startswith("Along the gradient the loss range with BN is ")
+    places = [
+        text.index(part)
+        for part in (
+            "<h1>main</h1>",
+            "none and BN: vgg11 on glyphs, learning rate 0.1, 3 seeds; 6 runs, 6 done",
+            f'<p class="answer">{told}.</p>',
+            '<h2 id="scorecard">',
+            '<figure id="loss_band"',
+            '<h2 id="verdicts">',
+        )
+    ]
+    assert places == sorted(places) and text.count('<figure id="loss_band"') == 1
+    assert f"answer: {told}" == headlines.verdicts(read_claims(tmp_path / "report"))[-1]
 
 
 @pytest.mark.usefixtures("no_figures")
