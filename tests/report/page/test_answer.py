@@ -7,7 +7,6 @@ import pytest
 from bnkit.report.page import answer
 from bnkit.report.runs import read_runs
 
-
 TWICE = math.log(2)
 
 
