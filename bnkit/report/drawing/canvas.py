@@ -16,6 +16,8 @@ LINE_HEIGHT = 0.165
 MARGIN = 0.06
 # Mean width of a character of 8 point DejaVu Sans, in inches.
 CHARACTER = 0.0665
+# Id of a figure's title, for a page that gives it itself.
+TITLE = "title"
 DASHED = {"color": style.INK, "linewidth": 0.9, "dashes": (4, 2)}
 TRIANGLE = {"marker": "^", "markersize": 4, "linestyle": "none"}
 
@@ -54,7 +56,7 @@ class Canvas:
             rect=(0, bottom / total, 1 - left, 1 - (top + bottom) / total), w_pad=0.05, h_pad=0.04
         )
         self.figure.text(
-            left, 1 - MARGIN / total, "\n".join(titles), va="top", weight="bold", size=9
+            left, 1 - MARGIN / total, "\n".join(titles), va="top", weight="bold", size=9, gid=TITLE
         )
         self.figure.text(
             left,

@@ -60,8 +60,8 @@ def draw_curves(axes, table, x="step", dotted=False):
     for norm in arms.norms(table):
         colour = style.colour(norm)
         arm = table[table["norm"] == norm]
-        for _, run in arm[arm["series"] == "run"].groupby("run"):
-            line(axes, run[x], run["value"], color=colour, linewidth=0.6, alpha=0.4)
+        for name, run in arm[arm["series"] == "run"].groupby("run"):
+            line(axes, run[x], run["value"], color=colour, linewidth=0.6, alpha=0.4, gid=name)
         mean = arm[arm["series"] == "mean"]
         if np.isfinite(mean[["low", "high"]]).all(axis=1).any():
             axes.fill_between(

@@ -5,6 +5,7 @@ import logging
 import zlib
 
 import matplotlib
+import matplotlib.colors
 import seaborn
 
 # Okabe and Ito's colours for the study's own arms and Tol's muted ones for the comparators: both
@@ -28,6 +29,9 @@ LONGEST_LABEL = 34
 NARROW_LABEL = 20
 INK = "#222222"
 QUIET = "#5F6368"
+# The page in dark mode, and the least contrast of what is drawn with it (WCAG 2.2, 1.4.11).
+DARK_PAGE = "#16181B"
+LEAST_CONTRAST = 3
 
 # Embedding a font subset, its library warns of the time stamps in matplotlib's own fonts.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -75,6 +79,28 @@ def colour(norm):
     lightness = (0.34, 0.46, 0.58)[digest // 360 % 3]
     rgb = colorsys.hls_to_rgb(digest % 360 / 360, lightness, 0.6)
     return "#" + "".join(f"{round(255 * channel):02X}" for channel in rgb)
+
+
+def on_dark(colour):
+    """A hex colour as it is seen on a dark page: lighter, if it is too dark there."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*matplotlib.colors.to_rgb(colour))
+    steps = (lightness + 0.04 * number for number in range(16))
+    for candidate in steps:
+        rgb = colorsys.hls_to_rgb(hue, min(candidate, 1), saturation)
+        if contrast(rgb, matplotlib.colors.to_rgb(DARK_PAGE)) >= LEAST_CONTRAST:
+            break
+    return matplotlib.colors.to_hex(rgb)
+
+
+def contrast(one, other):
+    """Contrast of two RGB colours, from 1 to 21 (WCAG 2.2)."""
+    high, low = sorted(map(_luminance, (one, other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(rgb):
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def label(norm, longest=LONGEST_LABEL):

@@ -1,6 +1,5 @@
 """A figure as files: PNG, PDF, and a CSV of what is drawn."""
 
-import base64
 import contextlib
 import io
 
@@ -12,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
 from bnkit.report.drawing import canvas, style
+from bnkit.report.page import svg
 from bnkit.store import replace_file
 
 # Where the figures of a report are, beside its page.
@@ -40,6 +40,8 @@ def save(entry, tables, directory):
         # The panels have their places now: finding them again takes as long as drawing.
         figure.set_layout_engine("none")
         pdf = _pdf(figure)
+        norms = {norm for table in tables for norm in table.get("norm", ())}
+        shown = svg.text(figure, entry.name, entry.title, norms)
     csv = entry.data(*tables).to_csv(index=False).encode()
     for suffix, content in {"png": png, "pdf": pdf, "csv": csv}.items():
         replace_file(directory / FOLDER / f"{entry.name}.{suffix}", content)
@@ -51,7 +53,7 @@ def save(entry, tables, directory):
         "group": entry.group,
         "wide": figure.get_figwidth() > canvas.COLUMN_WIDTH,
         "width": round(figure.get_figwidth() * PIXELS),
-        "image": base64.b64encode(png).decode(),
+        "svg": shown,
     }
 
 

@@ -1,9 +1,12 @@
 """The report page: one HTML file that needs nothing else."""
 
+import base64
 import datetime
+import hashlib
 import shlex
 
 import jinja2
+import markupsafe
 import numpy as np
 
 from bnkit import kinds
@@ -45,6 +48,7 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         parts=effects.parts,
         p=_p,
         arm=_arm,
+        swatch=_swatch,
     )
     # Where a cell of the scorecard leads to.
     verdicts = [{**claim, "anchor": f"claim-{i}"} for i, claim in enumerate(verdicts, start=1)]
@@ -52,7 +56,11 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
     heads = headlines.headlines(runs)
     shared, differing = comparison.compare(runs)
     commands = list(dict.fromkeys(map(_command, runs)))
+    script = environment.get_template("script.js.j2").render()
     return environment.get_template("page.html.j2").render(
+        script=markupsafe.Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        on_dark=_on_dark(runs),
         title=_title(runs),
         compared=answer.compared(runs, heads),
         answer=answer.answer(verdicts),
@@ -68,7 +76,6 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         pairs=scorecard.details(verdicts),
         apart=scorecard.apart(verdicts),
         comparisons=scorecard.comparisons(verdicts),
-        colour=style.colour,
         answered=[claim for claim in of_study if claim["effect"] is not None],
         unanswered=[claim for claim in of_study if claim["effect"] is None],
         symbols=SYMBOLS,
@@ -98,6 +105,19 @@ def _alone(heads):
     (head,) = heads
     command = head["deciding_command"]
     return {"result": headlines.result(head), "next": headlines.NEXT, "command": command}
+
+
+def _on_dark(runs):
+    """Pairs of an arm's colour, without `#`, and the one that stands for it on a dark page."""
+    colours = dict.fromkeys(style.colour(run.settings.get("norm", "")).lower() for run in runs)
+    pairs = [(colour[1:], style.on_dark(colour)) for colour in colours]
+    return [(colour, lighter) for colour, lighter in pairs if lighter != f"#{colour}"]
+
+
+def _swatch(norm):
+    """The colour of an arm in CSS."""
+    colour = style.colour(norm).lower()
+    return f"var(--on-{colour[1:]}, {colour})"
 
 
 def _first(drawn):

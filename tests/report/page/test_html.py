@@ -1,5 +1,6 @@
 """What the page says."""
 
+import html
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import subprocess
 import pytest
 from report_pages import arms, rows
 
-from bnkit.report import figures, read_claims, write_report
+from bnkit.report import figures, frames, read_claims, write_report
 from bnkit.report.page import answer, effects, headlines
 from bnkit.report.runs import read_runs
 
@@ -35,7 +36,7 @@ def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path):
     runs(norm="none", steps=120, kinds=("train", "landscape"))
     runs(norm="bn", steps=60, kinds=("train",), status="diverged")
     text = write_report(runs.root / "main", tmp_path / "report").read_text()
-    assert "<script" not in text and "&lt;script&gt;" in text
+    assert text.count("<script") == 1 and "&lt;script&gt;" in text
     assert "Internal covariate shift (l2 of ics)" in text
     assert "bn-lr0.5-seed0-1a2b3c4d diverged." in text and "had not ended" in text
     assert "none-lr0.5-seed0-1a2b3c4d never trained" in text
@@ -174,7 +175,7 @@ def test_the_page_opens_with_the_scorecard_whose_cells_lead_to_their_details(run
     assert any("2 seeds; 3 are needed" in told for _, _, told in cells)
     tested = sum(claim["p"] is not None for claim in by_anchor.values())
     assert f"{tested} comparisons that are made here at once" in " ".join(text.split())
-    assert "see BN against none" in text and "<script" not in text
+    assert "see BN against none" in text and text.count("<script") == 1
 
 
 def test_the_first_screen_answers_above_one_figure(runs, tmp_path):
@@ -208,18 +209,67 @@ def test_further_conditions_fold_out(runs, tmp_path):
     assert f"<summary>{captions[3]}</summary>" not in text
 
 
+def _opened(url, tmp_path):
+    """The page as a browser has it in the end."""
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [BROWSER, *BROWSER_FLAGS, profile, "--dump-dom", url]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    opened = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert "</html>" in opened.stdout, opened.stderr
+    return opened.stdout
+
+
+# Switches BN off, points at the first corner of a line of the other arm, enlarges the figure.
+USED = """<script>{
+const plot = document.querySelector("#loss .plot");
+const key = plot.querySelector('.key[data-arm="#0072B2"] text');
+key.dispatchEvent(new Event("click", {bubbles: true}));
+const line = plot.querySelector('[data-axes] [data-arm="#D55E00"][data-run] path');
+const [, x, y] = line.getAttribute("d").match(/([-\\d.]+) ([-\\d.]+)/);
+const seen = new DOMPoint(x, y).matrixTransform(plot.getScreenCTM());
+plot.dispatchEvent(new MouseEvent("pointermove", {clientX: seen.x, clientY: seen.y}));
+const tip = document.querySelector(".tip").textContent;
+document.querySelector("#loss .enlarge").click();
+document.body.dataset.found = JSON.stringify({
+  hidden: [...plot.querySelectorAll("[data-arm]:not(.key)")]
+    .filter((one) => one.style.display === "none").map((one) => one.dataset.arm),
+  shown: plot.querySelectorAll('[data-arm="#D55E00"]:not(.key)').length,
+  tip, large: document.querySelector("dialog").open && plot.parentNode.tagName,
+});
+}</script></body>"""
+
+
+@pytest.mark.skipif(not BROWSER, reason="no browser is installed")
+def test_arms_are_switched_off_and_values_are_told(runs, tmp_path):
+    study = arms(runs, steps=60, seeds=(0, 1), probe_every=20)
+    made = write_report(study, tmp_path / "report")
+    text = made.read_text()
+    # The page's own policy lets no other script run.
+    page = re.sub('<meta http-equiv="Content-Security-Policy".*?>', "", text)
+    made.write_text(page.replace("</body>", USED.replace("\\\\", "\\")))
+    opened = _opened(made.as_uri(), tmp_path)
+    found = json.loads(html.unescape(re.search('data-found="(.*?)"', opened)[1]))
+    assert found["hidden"] and set(found["hidden"]) == {"#0072B2"} and found["shown"]
+    assert found["large"] == "DIALOG"
+    name, step, value = re.fullmatch(r"(.*), step (\d+): (.*)", found["tip"]).groups()
+    losses = frames.load_runs(study / name, "train").set_index("step")["loss"]
+    assert name.startswith("none-lr0.1-seed")
+    assert losses[int(step)] == pytest.approx(float(value), rel=0.01)
+    # With its policy the page's own script runs, and no other.
+    made.write_text(text.replace("</body>", "<script>document.title = 'other'</script></body>"))
+    opened = _opened(made.as_uri(), tmp_path)
+    assert 'class="plot live"' in opened and "<title>main" in opened
+
+
 @pytest.mark.skipif(not BROWSER, reason="no browser is installed")
 def test_a_browser_opens_the_page(runs, tmp_path):
     study = arms(runs, status="diverged", study="<i>study")
     made = write_report(study, tmp_path / "report")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
     # A cell's link unfolds the part that it leads to, without a script.
     text = made.read_text()
     of_study = [claim["of_study"] for claim in read_claims(made.parent)]
     anchor = f"claim-{of_study.index(False) + 1}"
-    command = [BROWSER, *BROWSER_FLAGS, profile, "--dump-dom", f"{made.as_uri()}#{anchor}"]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    opened = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-    assert "<title>&lt;i&gt;study - bnkit</title>" in opened.stdout, opened.stderr
-    assert rows(opened.stdout) == rows(text) != []
-    assert '<details class="pair">' in text and '<details class="pair" open="">' in opened.stdout
+    opened = _opened(f"{made.as_uri()}#{anchor}", tmp_path)
+    assert "<title>&lt;i&gt;study - bnkit</title>" in opened
+    assert rows(opened) == rows(text) != []
+    assert '<details class="pair">' in text and '<details class="pair" open="">' in opened
