@@ -19,7 +19,7 @@ Trains a network with a normalisation, measures the landscape of its loss on the
 
 usage: python -m bnkit.main --norm=bn --lr=0.5
        python -m bnkit.main --norm=none,bn --lr=0.1,0.5 --seed=0,1,2 --study=fig1 --jobs=2
-       python -m bnkit.main --flagfile=flags/quick.flags
+       python -m bnkit.main --flagfile=quick
 
 Lists make a grid: every combination is one run, and one report compares them all."""
 
@@ -213,7 +213,9 @@ def _define_flags():
             kind = field.type if field else int if default is None else type(default)
             flags.DEFINE_flag(_flag(name, kind, default, text), values)
     flags.DEFINE_flag(flags.BooleanFlag("help", None, "show this help"), values)
-    flags.DEFINE_string("flagfile", "", "read flags from this file", flag_values=values)
+    flags.DEFINE_string(
+        "flagfile", "", "read flags from this file, or bnkit's of this name", flag_values=values
+    )
     return values
 
 
