@@ -4,6 +4,7 @@ import configparser
 import importlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -129,6 +130,23 @@ def test_the_commands_of_the_help_are_valid(capsys):
     flags = [[word for word in words if word.startswith("--")] for words in asked]
     assert ["--norm=none,bn", "--lr=0.1,0.5", "--seed=0,1,2"] in flags
     for words in flags:
+        command_line.parse(["bnkit", *words])
+
+
+def test_the_commands_of_the_documents_are_valid(handed_on):
+    """Those that train, `bnkit run` and `bnkit study`, wherever they are shown."""
+    pages = [ROOT / "README.md", ROOT / "DESCRIPTION.md", *(ROOT / "docs").glob("*.md")]
+    found = [
+        words.partition(" #")[0].split()
+        for page in pages
+        for words in re.findall(r"\bbnkit ((?:run|study) [^`\n]*)", page.read_text("utf-8"))
+    ]
+    assert len(found) > 3
+    for words in found:
+        command(*words)
+    asked = [arguments for name, arguments in handed_on if name == "main"]
+    assert ["--flagfile=quick", "--jobs=2"] in asked
+    for words in asked:
         command_line.parse(["bnkit", *words])
 
 
