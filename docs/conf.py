@@ -20,8 +20,8 @@ myst_heading_anchors = 3
 
 # What is not marked as Python is a command or a list of files.
 highlight_language = "text"
-# Two hyphens begin a flag.
-smartquotes = False
+# Dashes alone: a prime of a formula is no quotation mark.
+smartquotes_action = "D"
 
 # Docstrings have formulas in single backticks: code, not references.
 default_role = "code"

@@ -7,10 +7,12 @@ name in `PARTS` returns.
 import inspect
 import json
 import math
+import operator
 import pathlib
 import re
 import shutil
 
+import bnkit
 from bnkit import callbacks, command_line, data, families, kinds, layers, models, probes, report
 from bnkit.report.figures import FIGURES
 
@@ -24,7 +26,8 @@ _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 def setup(app):
     app.connect("source-read", _fill)
-    app.connect("autodoc-process-docstring", _part)
+    app.connect("autodoc-process-docstring", _refer)
+    app.connect("autodoc-process-signature", _sign)
     app.connect("build-finished", _add_report)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -40,11 +43,6 @@ def fill(text):
         KeyError: For a part that there is not.
     """
     return _MARK.sub(lambda found: PARTS[found[1]](), text)
-
-
-def _part(app, kind, name, what, options, lines):
-    """`array`s: reStructuredText wants code and what is joined to it parted by an escaped space."""
-    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line) for line in lines]
 
 
 def _add_report(app, error):
@@ -218,46 +216,70 @@ def api():
     for package, names in public_names().items():
         lines += [f"## {package}", "", "```{eval-rst}"]
         if package != "bnkit":
-            lines += [f".. automodule:: {package}", "   :no-index:", "   :no-members:", ""]
+            lines += [f".. automodule:: {package}", "   :no-members:", ""]
         for name in names:
-            lines += _documented(package, name)
+            lines += _documented(f"{package}.{name}")
         lines += ["```", ""]
     return "\n".join(lines)
 
 
 def public_names():
-    """Package -> its public names."""
+    """Package -> its public names, and those that their docstrings refer to."""
     made = [layers.get(name) for name in layers.names()]
     classes = dict.fromkeys(one.func.__name__ for one in made if one is not None)
     packages = (models, probes, callbacks, data, report)
+    names = {package.__name__: sorted(package.__all__, key=str.lower) for package in packages}
+    names["bnkit.data"].append("files.load_files")
     return {
         "bnkit": ["Settings", "Trainer"],
-        "bnkit.layers": ["names", "get", *classes],
-        **{package.__name__: sorted(package.__all__, key=str.lower) for package in packages},
+        "bnkit.layers": ["names", "get", *classes, "normalization.Normalization"],
+        **names,
     }
 
 
-def _documented(package, name):
-    import bnkit
-
-    home = bnkit
-    for part in package.split(".")[1:]:
-        home = getattr(home, part)
-    what = getattr(home, name)
+def _documented(path):
+    what = operator.attrgetter(path.removeprefix("bnkit."))(bnkit)
     if inspect.isclass(what):
         members = [member for member in ("frame", "plot") if hasattr(what, member)]
-        lines = [f".. autoclass:: {package}.{name}"]
+        lines = [f".. autoclass:: {path}"]
         if members:
             lines.append(f"   :members: {', '.join(members)}")
         return [*lines, ""]
     if callable(what):
-        return [f".. autofunction:: {package}.{name}", ""]
+        return [f".. autofunction:: {path}", ""]
     return []
 
 
+def _sign(app, kind, name, what, options, arguments, returned):
+    """Keras's layers take what their `__init__` does, which their `__new__` hides."""
+    if kind == "class" and arguments == "(*args, **kwargs)":
+        parameters = list(inspect.signature(what.__init__).parameters.values())
+        return str(inspect.Signature(parameters[1:])), returned
+    return arguments, returned
+
+
+def _refer(app, kind, name, what, options, lines):
+    """Names of what is documented become links; all else in backticks is code, as it stands."""
+    names = public_names()
+    paths = {f"{package}.{one}" for package, ones in names.items() for one in ones} | {*names}
+    package = ".".join(name.split(".")[:2])
+
+    def link(found):
+        for path in (found[1], f"{package}.{found[1]}"):
+            if path in paths - {name}:
+                return f":py:obj:`{found[1]} <{path}>`"
+        return found[0]
+
+    for number, line in enumerate(lines):
+        line = re.sub(r"(?<![`:\w])`([\w.]+)`(?!`)", link, line)
+        # What is joined to code has to be parted by an escaped space: `array`s.
+        lines[number] = re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line)
+
+
 def _escaped(text):
-    """Text that Markdown shows as it is: formulas in captions are no emphasis."""
-    return re.sub(r"([*_<>\[\]\\$|])", r"\\\1", text)
+    """Text that Markdown shows as it is: formulas in captions are no emphasis, flags are code."""
+    text = re.sub(r"([*_<>\[\]\\$|])", r"\\\1", text)
+    return re.sub(r"--\w[\w\\]*", lambda found: f"`{found[0]}`".replace("\\", ""), text)
 
 
 _ALL = (api, costs, figures, flags, gallery, kept_figures, kept_verdicts)
