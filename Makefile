@@ -21,12 +21,8 @@ lint: .venv/installed
 	.venv/bin/ruff format --check
 
 # The documentation, to be opened at docs/_build/html/index.html.
-docs: .venv/with-docs
+docs: .venv/installed
 	.venv/bin/python -m sphinx -W --keep-going -E -q -b html docs docs/_build/html
-
-.venv/with-docs: .venv/installed
-	.venv/bin/python -m pip install --quiet --editable ".[docs]"
-	touch $@
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import filelock
+import keras
+import numpy as np
 import pytest
 
 import bnkit
-from bnkit import callbacks, command_line, probes
+from bnkit import callbacks, command_line, layers, probes
 from bnkit.report.figures import FIGURES
 
 ROOT = pathlib.Path(bnkit.__file__).parents[1]
@@ -50,8 +52,42 @@ def test_a_command_that_is_shown_is_valid(command, monkeypatch):
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=lambda path: path.name)
 def test_python_that_is_shown_can_be_compiled(path):
-    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S):
+    for block in blocks(path):
         compile(block, path.name, "exec")
+
+
+def blocks(path):
+    """The Python that a page shows."""
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S)
+
+
+def test_the_layer_that_is_shown_divides_by_the_root_mean_square():
+    for page in ("own_layer.md", "tutorial.md"):
+        names = {}
+        exec(blocks(ROOT / "docs" / page)[0], names)
+        found = names["PixelNorm"]()(np.array([[3.0, 4.0]], "float32"))
+        np.testing.assert_allclose(found, [[3 / 12.5**0.5, 4 / 12.5**0.5]], rtol=1e-5)
+
+
+def test_the_network_that_is_shown_takes_any_normalisation():
+    names = {}
+    exec(blocks(ROOT / "docs" / "own_model.md")[0], names)
+    sizes = [
+        len(names["network"](layers.get(norm), (4, 4, 1), 3, seed=0, units=2).trainable_variables)
+        for norm in ("none", "bn")
+    ]
+    assert sizes == [4, 6]
+
+
+@pytest.mark.parametrize("page", ["own_model.md", "tutorial.md"])
+def test_the_callbacks_that_are_shown_measure_in_model_fit(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    names = {"model": model, "x": np.ones((128, 2)), "y": np.ones((128, 1))}
+    exec(blocks(ROOT / "docs" / page)[1], names)
+    assert [record["step"] for record in names["landscape"].records] == [0]
+    assert (tmp_path / "loss_band.pdf").exists()
 
 
 def test_commands_were_found():
@@ -127,7 +163,8 @@ def test_every_study_is_there_with_its_command(site):
         assert f"python -m bnkit.main --flagfile=flags/{path.name}\n" in text
         header, flags = re.fullmatch(r"((?:#.*\n)+)((?:--.*\n)+)", path.read_text()).groups()
         for part in re.split(r"^# \w+: +", header, flags=re.M)[1:]:
-            assert re.sub(r"\s*\n# *", " ", part).strip() in text
+            # The first letter of a claim is a capital one there.
+            assert re.sub(r"\s*\n# *", " ", part).strip()[1:] in text
         assert flags.replace("\n", " ").strip() in text
 
 

@@ -131,7 +131,8 @@ def gallery():
     lines = []
     for path in sorted((ROOT / "flags").glob("*.flags"), key=_natural):
         header, asked = read_flag_file(path)
-        lines += [f"### {path.stem}", "", header.pop("Claim"), "", "```"]
+        claim = _escaped(header.pop("Claim"))
+        lines += [f"### {path.stem}", "", claim[0].upper() + claim[1:], "", "```"]
         lines += [header.pop("Command"), "```", ""]
         for name, text in header.items():
             lines += [f"{name}", f": {_escaped(text)}", ""]
