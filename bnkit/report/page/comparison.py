@@ -3,13 +3,14 @@
 import json
 
 _SETTINGS = "Settings"
+_TIME = "created"
 # Part of a description -> its group on the page; all others are settings.
 _GROUPS = {
     "data": "Data and model",
     "parameters": "Data and model",
     "versions": "Versions and device",
     "device": "Versions and device",
-    "created": "Versions and device",
+    _TIME: "Versions and device",
 }
 
 
@@ -18,12 +19,16 @@ def compare(runs):
 
     Returns:
         `(shared, differing)`. `shared`: pairs of a group and its `(name, value)` pairs, the same
-        for all runs. `differing`: the `names` of the others, and `rows` with each `run` and its
-        `values`; no rows if nothing differs.
+        for all runs. `differing`: the `names` of the others but for time stamps, and `rows` with
+        each `run` and its `values`; no rows if nothing differs.
     """
     flat = [_flatten(run) for run in runs]
     names = list(dict.fromkeys(name for one in flat for name in one))
     differ = [name for name in names if len({one.get(name, "-") for one in flat}) > 1]
+    # When each was made says nothing about what it is.
+    if _TIME in differ:
+        names = [name for name in names if name != _TIME]
+        differ.remove(_TIME)
     shared = {_SETTINGS: [], **{group: [] for group in _GROUPS.values()}}
     for name in names:
         if name not in differ:
@@ -62,7 +67,7 @@ def _flatten(run):
         for part, values in parts.items()
         for name, value in values.items()
     }
-    for name in ("parameters", "created"):
+    for name in ("parameters", _TIME):
         if name in run.description:
             flat[name] = str(run.description[name])
     return flat

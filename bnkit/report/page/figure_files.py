@@ -21,17 +21,19 @@ DOTS_PER_INCH = 200
 PIXELS = 148
 
 
-def save(entry, tables, directory):
+def save(entry, tables, directory, part):
     """Draws a figure into `directory/figures/`.
 
     Args:
         entry: An entry of `figures.FIGURES`.
         tables: The DataFrames that it is drawn from.
         directory: `pathlib.Path` of the report; its folder of figures exists.
+        part: The `parts.Part` that the tables are of.
 
     Returns:
         What the page shows of it, as a dict.
     """
+    name = f"{entry.name}{part.suffix}"
     figure = entry.draw(*tables)
     with matplotlib.rc_context(style.RC):
         # Not `savefig`: it goes through everything twice, which takes as long as the rest.
@@ -41,12 +43,14 @@ def save(entry, tables, directory):
         figure.set_layout_engine("none")
         pdf = _pdf(figure)
         norms = {norm for table in tables for norm in table.get("norm", ())}
-        shown = svg.text(figure, entry.name, entry.title, norms)
+        shown = svg.text(figure, name, entry.title, norms)
     csv = entry.data(*tables).to_csv(index=False).encode()
     for suffix, content in {"png": png, "pdf": pdf, "csv": csv}.items():
-        replace_file(directory / FOLDER / f"{entry.name}.{suffix}", content)
+        replace_file(directory / FOLDER / f"{name}.{suffix}", content)
     return {
-        "name": entry.name,
+        "name": name,
+        "entry": entry.name,
+        "part": part.title,
         "title": entry.title,
         "caption": entry.caption,
         "source": entry.source,

@@ -122,13 +122,19 @@ def _swatch(norm):
 
 def _first(drawn):
     """The figure that the page opens with."""
-    return next((one for one in drawn if one["name"] == OPENING), next(iter(drawn), None))
+    return next((one for one in drawn if one["entry"] == OPENING), next(iter(drawn), None))
 
 
 def _grouped(drawn):
-    """Pairs of a group and its figures, in the order of `kinds.GROUPS`."""
-    groups = {group: [one for one in drawn if one["group"] == group] for group in kinds.GROUPS}
-    return [(group, members) for group, members in groups.items() if members]
+    """`(part, groups)`, groups being pairs of a group and its figures in the order of `kinds`."""
+    found = []
+    for part in dict.fromkeys(one["part"] for one in drawn):
+        members = [one for one in drawn if one["part"] == part]
+        groups = [
+            (group, [one for one in members if one["group"] == group]) for group in kinds.GROUPS
+        ]
+        found.append((part, [(group, some) for group, some in groups if some]))
+    return found
 
 
 def _seconds(table):

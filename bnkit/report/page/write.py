@@ -9,7 +9,7 @@ from bnkit.report import claims, frames
 from bnkit.report.claims.file import write_claims
 from bnkit.report.drawing import style
 from bnkit.report.figures import FIGURES
-from bnkit.report.page import figure_files, html
+from bnkit.report.page import figure_files, html, parts
 from bnkit.report.runs import ReportError, read_sound_runs
 from bnkit.store import replace_file
 
@@ -26,8 +26,9 @@ def write_report(path, directory, progress=False, baselines=None):
             Runs of several studies are compared where they differ in nothing but the arm.
         directory: Made if missing. Gets `index.html`, which needs no other file and makes no
             request, `claims.json` (the verdicts: a list of `claims.Claim.to_dict()`), and
-            `figures/NAME.png` (200 dpi), `.pdf` and `.csv` (what is drawn). Each file is replaced
-            in one step, so that a reader never sees half of it.
+            `figures/NAME.png` (200 dpi), `.pdf` and `.csv` (what is drawn); of several models or
+            data sets each has figures of its own, `NAME-MODEL-DATASET`. Each file is replaced in
+            one step, so that a reader never sees half of it.
         progress: Whether to show how far it is.
         baselines: The normalisations that every arm is held against, as a sequence; None for those
             of `none` and `bn` that are there.
@@ -46,15 +47,13 @@ def write_report(path, directory, progress=False, baselines=None):
     _check_baselines(baselines, runs)
     directory = pathlib.Path(directory)
     (directory / figure_files.FOLDER).mkdir(parents=True, exist_ok=True)
-    tables = {kind: frames.frame(runs, kind) for kind in kinds.KINDS}
-    tables["seconds"] = frames.seconds_frame(runs)
-    drawn, left_out, failures = _draw(runs, tables, directory, progress)
+    drawn, left_out, failures = _draw(parts.split(runs), directory, progress)
     damages = [*damages, *failures]
     for damage in damages:
         _log.warning("%s", damage)
     verdicts = write_claims(claims.evaluate(runs, baselines), directory)
     page = directory / PAGE
-    text = html.render(runs, damages, verdicts, drawn, left_out, tables["seconds"])
+    text = html.render(runs, damages, verdicts, drawn, left_out, frames.seconds_frame(runs))
     replace_file(page, text.encode())
     return page
 
@@ -77,31 +76,43 @@ def _check_baselines(baselines, runs):
             )
 
 
-def _draw(runs, tables, directory, progress):
-    """Draws what applies to the runs.
+def _draw(found, directory, progress):
+    """Draws what applies to the runs of each part.
 
     Returns:
         The figures drawn, and those that lack values, as dicts; sentences on those that cannot be
         drawn.
     """
     drawn, left_out, failures = [], [], []
-    entries = [entry for entry in FIGURES if entry.applies(runs)]
-    with waiting.shown(len(entries), "drawing the report", "figure", is_shown=progress) as shown:
-        for number, entry in enumerate(entries, start=1):
-            kind = entry.missing(tables)
-            if kind:
-                left_out.append({"title": entry.title, "kind": kind, "column": entry.needs[kind]})
-                continue
-            try:
-                entry_tables = [tables[kind] for kind in entry.kinds]
-                drawn.append(figure_files.save(entry, entry_tables, directory))
-            except OSError:
-                raise
-            except Exception as error:
-                # Records that were edited by hand may hold anything; the other figures are sound.
-                what = one_line(f"{type(error).__name__}: {error}")
-                failures.append(
-                    f"The figure {entry.title!r} cannot be drawn from these records: {what}."
-                )
-            shown.at(number)
+    entries = [(part, [one for one in FIGURES if one.applies(part.runs)]) for part in found]
+    count = sum(len(some) for _, some in entries)
+    number = 0
+    with waiting.shown(count, "drawing the report", "figure", is_shown=progress) as shown:
+        for part, some in entries:
+            tables = {kind: frames.frame(part.runs, kind) for kind in kinds.KINDS}
+            tables["seconds"] = frames.seconds_frame(part.runs)
+            for entry in some:
+                number += 1
+                lacking = _draw_one(entry, part, tables, directory, drawn, failures)
+                left_out += [lacking] if lacking else []
+                shown.at(number)
     return drawn, left_out, failures
+
+
+def _draw_one(entry, part, tables, directory, drawn, failures):
+    """Adds a figure to `drawn`, or a sentence to `failures`; returns what it lacks, or None."""
+    kind = entry.missing(tables)
+    if kind:
+        title = f"{entry.title} of {part.title}" if part.title else entry.title
+        return {"title": title, "kind": kind, "column": entry.needs[kind]}
+    try:
+        drawn.append(
+            figure_files.save(entry, [tables[kind] for kind in entry.kinds], directory, part)
+        )
+    except OSError:
+        raise
+    except Exception as error:
+        # Records that were edited by hand may hold anything; the other figures are sound.
+        what = one_line(f"{type(error).__name__}: {error}")
+        failures.append(f"The figure {entry.title!r} cannot be drawn from these records: {what}.")
+    return None

@@ -66,3 +66,11 @@ def test_runs_that_do_not_differ_have_no_rows_and_no_warning():
     assert differing == {"names": [], "rows": []} and comparison.warnings(differing) == []
     _, differing = comparison.compare([run("a", 0.1), run("b", 0.2)])
     assert differing["names"] == ["lr"] and comparison.warnings(differing) == []
+
+
+def test_time_stamps_do_not_count_as_a_difference():
+    runs = [run("a", 0.1, created="2026-11-22"), run("b", 0.2, created="2026-11-23")]
+    shared, differing = comparison.compare(runs)
+    assert differing["names"] == ["lr"] and "created" not in str(shared)
+    shared, _ = comparison.compare(runs[:1])
+    assert shared[-1] == ("Versions and device", [("created", "2026-11-22")])

@@ -8,7 +8,9 @@ import PIL.Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bnkit.report import figures, frames
-from bnkit.report.page import figure_files
+from bnkit.report.page import figure_files, parts
+
+PART = parts.Part("", "", [])
 
 
 def test_fewer_colours_in_a_figure_are_not_seen(runs):
@@ -29,7 +31,7 @@ def test_a_figure_is_saved_as_png_pdf_and_csv(runs, tmp_path):
     entry = next(one for one in figures.FIGURES if one.name == "loss_band")
     table = frames.load_runs(runs(steps=60), "landscape")
     (tmp_path / "figures").mkdir()
-    shown = figure_files.save(entry, [table], tmp_path)
+    shown = figure_files.save(entry, [table], tmp_path, PART)
     folder = tmp_path / "figures"
     names = ["loss_band.csv", "loss_band.pdf", "loss_band.png"]
     assert sorted(path.name for path in folder.iterdir()) == names
@@ -47,5 +49,5 @@ def test_a_figure_is_saved_as_png_pdf_and_csv(runs, tmp_path):
         entry.group,
     )
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert figure_files.save(entry, [table], tmp_path) == shown
+    assert figure_files.save(entry, [table], tmp_path, PART) == shown
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -58,7 +58,14 @@ def test_both_tasks_in_one_report(runs, tmp_path):
     runs(norm="bn", steps=60, kinds=("train", "eval"), probes=[], model="dln")
     text = write_report(runs.root / "main", tmp_path / "report").read_text()
     assert "test<br>loss" in text and "test<br>accuracy" in text
-    assert "(accuracy of train)" not in text and 'id="accuracy"' in text
+    assert "(accuracy of train)" not in text
+    names = set(re.findall('<figure id="(.*?)"', text))
+    assert {"accuracy-vgg11-glyphs", "loss-vgg11-glyphs", "loss-dln-gaussian"} <= names
+    assert "accuracy-dln-gaussian" not in names and "<h3>dln on gaussian: Training</h3>" in text
+    for name in names:
+        assert (tmp_path / "report" / "figures" / f"{name}.png").exists()
+    # Panels need not say which model they are of.
+    assert "model" not in " ".join(re.findall("<svg.*?</svg>", text))
 
 
 def test_random_directions_are_missed_only_where_they_were_asked_for(runs, tmp_path):
