@@ -6,6 +6,7 @@ from collections.abc import Callable
 from bnkit.report.claims import formulas, limits
 from bnkit.report.claims.limits import ABOVE_ZERO, Limits
 from bnkit.report.claims.measures import batch_norm_identity, ics, inputs, landscape, training
+from bnkit.report.drawing import style
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +67,22 @@ class Question:
     def words(self, norms, is_regression, **roles):
         """`claim`, `formula` and `unit` for these arms, and for this kind of task.
 
-        `roles` are the `arm` and the `baseline`, which a question about any arm names.
+        `roles` are the `arm` and the `baseline`, which a question about any arm names. Both texts
+        call the arms what figures call them.
         """
         terms = formulas.terms(is_regression)
+        norms = labels(norms)
+        roles = {role: style.plain(norm) for role, norm in roles.items() if norm is not None}
         return {
             "claim": self.claim.format(*norms, **roles),
             "formula": self.formula.format(*norms, **terms),
             "unit": self.unit or terms["unit"],
         }
+
+
+def labels(norms):
+    """What normalisations are called in text."""
+    return [style.plain(norm) for norm in norms]
 
 
 LP = ("l1", "l2", "linf")
@@ -108,7 +117,7 @@ QUESTIONS = (
         formulas.FINAL_DIFFERENCE,
         unit=None,
         limits=None,
-        asides=(Aside("noisy_bn - none", training.final_gain, ("noisy_bn", "none")),),
+        asides=(Aside("noisy BN - none", training.final_gain, ("noisy_bn", "none")),),
     ),
     Question(
         "noise-shifts-inputs",
@@ -118,7 +127,7 @@ QUESTIONS = (
         inputs.mean_change,
         formulas.MEAN_CHANGE,
         asides=(
-            Aside("ln(noisy_bn / bn) of the same", inputs.mean_change, ("noisy_bn", "bn")),
+            Aside("ln(noisy BN / BN) of the same", inputs.mean_change, ("noisy_bn", "bn")),
             Aside("the same of the variance", inputs.variance_change),
             Aside("the same of both, in units of the deviation", inputs.relative_change),
         ),
@@ -143,7 +152,7 @@ QUESTIONS = (
         limits=Limits(-limits.ICS_MARGIN, -limits.ICS_MARGIN),
         asides=(
             Aside(
-                "cosine of none - cosine of bn",
+                "cosine of none - cosine of BN",
                 ics.matched_cosine,
                 limits=Limits(-limits.COSINE_MARGIN, -limits.COSINE_MARGIN),
             ),

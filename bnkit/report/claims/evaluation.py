@@ -10,7 +10,7 @@ import dataclasses
 import math
 
 from bnkit.report.claims import judge
-from bnkit.report.claims.catalogue import LP, QUESTIONS
+from bnkit.report.claims.catalogue import LP, QUESTIONS, labels
 from bnkit.report.claims.claim import INCONCLUSIVE, Claim, in_words
 from bnkit.report.claims.general import GENERAL, roles
 from bnkit.report.claims.measures.ratios import LARGEST
@@ -96,11 +96,12 @@ def _answer(question, norms, condition, members, of_study):
         compared = _compare_asides(question, norms, members)
         reasons += _as_factor(effect, words["unit"], question)
         reasons += [
-            f"{aside.words.format(*norms)}: {_shown(more, question)}" for aside, more in compared
+            f"{aside.words.format(*labels(norms))}: {_shown(more, question)}"
+            for aside, more in compared
         ]
         against = [aside for aside, more in compared if _disagrees(aside, more, verdict, question)]
         if against and verdict != INCONCLUSIVE:
-            which = against[0].words.format(*norms)
+            which = against[0].words.format(*labels(norms))
             reasons.insert(0, f"would be {verdict}, but the {which} does not agree")
             brief = f"would be {verdict}; a second number disagrees"
             verdict = INCONCLUSIVE

@@ -8,6 +8,10 @@ from bnkit.report.claims import formulas
 from bnkit.report.claims.catalogue import LP, QUESTIONS
 from bnkit.report.claims.limits import as_well
 
+LABELS = {
+    **{"bn": "BN", "noisy_bn": "noisy BN", "noisy_none": "noise, no BN"},
+    **{"l1": "L1", "l2": "L2", "linf": "L∞"},
+}
 IDS = [
     "faster-training",
     "larger-learning-rates",
@@ -50,7 +54,7 @@ def test_words_are_filled_in(question, is_regression):
         for text in words.values():
             assert text and "{" not in text and "}" not in text
         if len(norms) > 1:
-            assert all(norm in words["formula"] for norm in norms)
+            assert all(LABELS.get(norm, norm) in words["formula"] for norm in norms)
 
 
 def test_claims_on_lp_normalisations_name_the_one_that_is_meant():
@@ -59,7 +63,7 @@ def test_claims_on_lp_normalisations_name_the_one_that_is_meant():
             continue
         for norms, norm in zip(question.arms, LP, strict=True):
             assert norm in norms
-            assert f"ormalisation {norm} " in question.words(norms, False)["claim"]
+            assert f"ormalisation {LABELS[norm]} " in question.words(norms, False)["claim"]
 
 
 def test_the_unit_of_performance_goes_by_the_task():

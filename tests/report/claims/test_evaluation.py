@@ -67,9 +67,9 @@ def test_every_condition_has_its_own_verdict():
 
 def test_asides_are_in_the_reason_where_their_arms_are_there():
     claim = verdict(_levels({"bn": 0.9, "noisy_bn": 0.9}), "noise-does-not-hurt")
-    assert "noisy_bn - none" not in claim.reason
+    assert "noisy BN - none" not in claim.reason
     claim = verdict(_levels({"bn": 0.9, "noisy_bn": 0.9, "none": 0.4}), "noise-does-not-hurt")
-    assert "noisy_bn - none: 0.5 [0.5, 0.5]" in claim.reason.split("; ")
+    assert "noisy BN - none: 0.5 [0.5, 0.5]" in claim.reason.split("; ")
 
 
 def test_an_aside_without_numbers_says_so():
@@ -281,7 +281,7 @@ def test_the_baseline_is_the_first_arm_of_a_landscape():
     (claim,) = general(runs, "loss-range")
     assert (claim.arms, claim.arm, claim.baseline) == (("none", "rms"), "rms", "none")
     assert claim.effect == pytest.approx(math.log(4)) and claim.verdict == "supported"
-    assert claim.claim == "Along the gradient the loss varies less with rms than with none."
+    assert claim.claim == "Along the gradient the loss varies less with RMS norm than with none."
     # The other way round.
     (claim,) = general(runs, "loss-range", baselines=["rms"])
     assert claim.effect == pytest.approx(-math.log(4)) and claim.verdict == "contradicted"
