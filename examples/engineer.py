@@ -2,9 +2,9 @@
 
     python examples/engineer.py
 
-trains a small ResNet with and without batch norm on rendered digits, some minutes on two CPU cores,
-and writes `reports/engineer/index.html`. What a project has to add to its own training is in `train`:
-a fixed batch, three callbacks, and a directory for each run.
+trains a small ResNet with and without batch norm on rendered digits and writes
+`reports/engineer/index.html`. What a project has to add to its own training is in `train`: a fixed
+batch, three callbacks, and a directory for each run.
 
 What is measured: the loss that `fit` minimises, on the fixed batch, with the statistics of that
 batch; every probe computes at copies of the weights, so that the training is the same as without.

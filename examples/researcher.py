@@ -4,15 +4,16 @@
 
 runs, with the layer of `pixel_norm.py`,
 
-    python -m bnkit.main --norm=none,bn,pixel_norm:PixelNorm --seed=0,1,2 --lr=0.1 --study=researcher
+    python -m bnkit.main --norm=none,bn,pixel_norm:PixelNorm --seed=0,1,2 --lr=0.1 \\
+        --study=researcher
 
 which trains nine small VGGs on rendered digits, about fifteen minutes on two CPU cores, and draws
 `reports/researcher/index.html`. Further flags are handed on, and override those above:
 
     python examples/researcher.py --dataset=cifar10 --steps=800 --jobs=2
 
-What is compared: networks that differ in nothing but the layer. Runs of one seed start alike and see
-the same batches. What it does not say: three seeds, one network and one learning rate decide about
+What is compared: networks that differ in nothing but the layer. Runs of one seed start alike and
+see the same batches. What it does not say: three seeds, one network and one learning rate decide about
 these, and not about the layer in general. Elsewhere it may need another rate.
 """
 

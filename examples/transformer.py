@@ -7,17 +7,17 @@ runs two commands, which differ in `--norm_place`:
     python -m bnkit.main --model=vit_tiny --norm=layer,rms,bn --norm_place=pre  --study=transformer
     python -m bnkit.main --model=vit_tiny --norm=layer,rms,bn --norm_place=post --study=transformer
 
-"pre" normalises what attention and perceptron get, so that the residual sum itself is never
-normalised; "post" normalises the sum. Flags after the name of the file are handed on to both.
+"pre" normalises what attention and perceptron get, and the residual sum only once, at its end;
+"post" normalises the sum after every branch. Flags after the name of the file are handed on to both.
 
 What to look at in `reports/transformer/index.html`:
 
 * Accuracy: do all train at this rate? A network that does not train has a tiny gradient and hence a
   flat landscape, which says nothing.
-* Loss along the gradient: the same step sizes in every arm. Compare the arms within a panel; pre and
-  post are two networks, each with a panel of its own.
-* The gradient's norm over depth, with `--probes=weights`, at step 0: whether the first layers get as
-  much of it as the last ones.
+* Loss along the gradient: the same step sizes in every arm. Compare the arms within a panel; pre
+  and post are two networks, each with a panel of its own.
+* The gradient's norm over depth, with `--probes=landscape,weights`, at step 0: whether the first
+  layers get as much of it as the last ones.
 * Covariate shift: query, key and value stand side by side, and do not move one another.
 
 What it does not say: which normalisation is best for transformers. People train them with Adam, a
