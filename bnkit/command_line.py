@@ -265,7 +265,7 @@ def _wrapped(label, text, indent=_INDENT):
     return textwrap.wrap(
         text,
         width=_WIDTH,
-        initial_indent=label.ljust(indent),
+        initial_indent=f"{label} ".ljust(indent),
         subsequent_indent=" " * indent,
         break_on_hyphens=False,
     )

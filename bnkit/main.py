@@ -138,7 +138,8 @@ def _run(values, settings, command):
         (settings,) = preflight.check([settings], values.data_dir or None, values.epochs)
         directory = _study_dir(values) / settings.run_id
         report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
-        # Now rather than after the training: the report's folder may not be writable.
+        # Now rather than after the training: a folder may not be writable.
+        directory.parent.mkdir(parents=True, exist_ok=True)
         report.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError, RunError) as error:
         return _fail(error)

@@ -13,8 +13,8 @@ which trains nine small VGGs on rendered digits, about fifteen minutes on two CP
     python examples/researcher.py --dataset=cifar10 --steps=800 --jobs=2
 
 What is compared: networks that differ in nothing but the layer. Runs of one seed start alike and
-see the same batches. What it does not say: three seeds, one network and one learning rate decide about
-these, and not about the layer in general. Elsewhere it may need another rate.
+see the same batches. What it does not say: three seeds, one network and one learning rate decide
+about these, and not about the layer in general. Elsewhere it may need another rate.
 """
 
 import os

@@ -8,7 +8,8 @@ runs two commands, which differ in `--norm_place`:
     python -m bnkit.main --model=vit_tiny --norm=layer,rms,bn --norm_place=post --study=transformer
 
 "pre" normalises what attention and perceptron get, and the residual sum only once, at its end;
-"post" normalises the sum after every branch. Flags after the name of the file are handed on to both.
+"post" normalises the sum after every branch. Flags after the name of the file are handed on to
+both.
 
 What to look at in `reports/transformer/index.html`:
 
