@@ -170,7 +170,8 @@ def test_every_study_is_there_with_its_command(site):
 
 def test_the_kept_report_is_part_of_the_site(site):
     assert (site / "quick" / "index.html").exists()
-    assert "a factor of" in text_of(site, "tutorial")
+    for page in ("tutorial", "gallery"):
+        assert re.search(r"[\d.]+ times narrower \[", text_of(site, page))
 
 
 def test_public_names_are_documented(site):

@@ -5,8 +5,6 @@ name in `PARTS` returns.
 """
 
 import inspect
-import json
-import math
 import operator
 import pathlib
 import re
@@ -15,6 +13,7 @@ import shutil
 import bnkit
 from bnkit import callbacks, command_line, data, families, kinds, layers, models, probes, report
 from bnkit.report.figures import FIGURES
+from bnkit.report.page import effects
 
 ROOT = pathlib.Path(__file__).parents[2]
 KEPT = ROOT / "reports" / "quick"
@@ -162,27 +161,14 @@ def _natural(path):
 
 
 def kept_verdicts():
-    """The claims that the kept report decides."""
-    claims = json.loads((KEPT / "claims.json").read_text(encoding="utf-8"))
+    """The claims that the kept report decides, in the words of its page."""
     lines = ["| claim | effect, with its interval | verdict |", "|---|---|---|"]
-    for claim in claims:
+    for claim in report.read_claims(KEPT):
         if claim.get("of_study", True) and claim["interval"]:
-            low, high = claim["interval"]
-            effect = _in_words(claim["effect"], low, high, claim["unit"])
+            # A report of an earlier version has no questions; the study's claims have their names.
+            effect = effects.read({"question": claim["id"], **claim})
             lines.append(f"| {claim['claim']} | {effect} | {claim['verdict']} |")
     return "\n".join(lines)
-
-
-def _in_words(effect, low, high, unit):
-    if unit == "ln ratio":
-        return f"a factor of {_short(math.exp(effect))} [{_short(math.exp(low))}, " + (
-            f"{_short(math.exp(high))}]"
-        )
-    return f"{_short(effect)} [{_short(low)}, {_short(high)}] ({unit})"
-
-
-def _short(number):
-    return f"{number:.3g}"
 
 
 def costs():
