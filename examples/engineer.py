@@ -8,9 +8,9 @@ batch, three callbacks, and a directory for each run.
 
 What is measured: the loss that `fit` minimises, on the fixed batch, with the statistics of that
 batch; every probe computes at copies of the weights, so that the training is the same as without.
-What it does not say: after three epochs the network without batch norm has only begun to train, so
-that its flatter landscape is no merit. And this is one seed each. Verdicts need three of both arms:
-`--seeds=0,1,2`.
+What it does not say: look at the accuracy first. The network without batch norm trains slowly here;
+as long as it is near chance its gradient is tiny, and that its landscape is flat is no merit. And
+this is one seed each: verdicts need three of both arms, `--seeds=0,1,2`.
 """
 
 import argparse
