@@ -3,8 +3,6 @@
 import importlib
 import types
 
-import keras
-
 from bnkit import families, layers
 from bnkit.layers import registered as _registered  # noqa: F401  so that saved models open
 from bnkit.models.deep_linear import deep_linear
@@ -41,6 +39,8 @@ def check(settings, input_shape, classes):
     """
     if not families.is_users(settings.model):
         return
+    import keras
+
     dataset = types.SimpleNamespace(input_shape=input_shape, classes=classes)
     from_settings(settings, layers.get(settings.norm), dataset)
     keras.utils.clear_session()

@@ -77,8 +77,10 @@ def test_images_of_many_sizes_are_resized_and_grey_stays_grey(data_dir):
 def test_a_check_knows_the_shape_and_the_classes_beforehand(name, data_dir, monkeypatch):
     few = functools.partial(data.load_glyphs, train_size=20, test_size=10)
     monkeypatch.setattr(data, "load_glyphs", few)
+    monkeypatch.setattr(data.glyphs, "TRAIN_SIZE", 20)
     dataset = load(name, data_dir=data_dir, progress=False)
-    assert check(name, data_dir=data_dir) == (dataset.input_shape, dataset.classes)
+    expected = (dataset.input_shape, dataset.classes, len(dataset.train))
+    assert check(name, data_dir=data_dir) == expected
 
 
 def test_resizing_averages_what_it_leaves_out(tmp_path, store):
