@@ -1,7 +1,7 @@
 """Probes of what the real update of a step does."""
 
 from bnkit.callbacks.probe import ProbeCallback
-from bnkit.callbacks.steps import unwrapped
+from bnkit.callbacks.steps import unwrapped, updates
 from bnkit.probes.objective import read
 
 
@@ -25,6 +25,7 @@ class AcrossUpdate(ProbeCallback):
         super().on_train_begin(logs)
 
     def before_update(self, batch):
+        self._updates = updates(self.optimizer)
         self._weights = read(self.model.trainable_variables)
         self._state = read(self.model.non_trainable_variables)
         # A schedule's rate is already the next one after the update.
@@ -35,6 +36,9 @@ class AcrossUpdate(ProbeCallback):
         return weights, read(self.model.non_trainable_variables), weights
 
     def after_update(self, batch):
+        if self.trainer is not None and updates(self.optimizer) == self._updates:
+            # A loss-scaled optimizer has left it out: there is no update to look at.
+            return
         if self._steps.by_batches:
             self._learning_rate = float("nan")
         next_weights = read(self.model.trainable_variables)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
@@ -147,8 +148,8 @@ def _find_images(path):
         if not found["test"]:
             raise DataError(f"{test} holds no images in folders of classes")
         return names, found
-    by_class = [[one for one in found["train"] if one[1] == label] for label in range(len(names))]
-    held_out = {one for files in by_class for one in files[::_HELD_OUT]}
+    by_class = itertools.groupby(found["train"], key=lambda one: one[1])
+    held_out = {one for _, files in by_class for one in list(files)[::_HELD_OUT]}
     return names, {
         "train": [one for one in found["train"] if one not in held_out],
         "test": [one for one in found["train"] if one in held_out],

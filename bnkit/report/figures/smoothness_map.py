@@ -159,7 +159,13 @@ def _handles(table):
 
 
 def _applies(runs):
-    return are_measured(["landscape"], runs) and learning_rates.are_compared(runs, **NEEDED)
+    """With a schedule there is no one rate, and no one plateau, to measure the smoothness by."""
+    constant = all(
+        run.settings.get("schedule", "constant") == "constant" and not run.settings.get("warmup")
+        for run in runs
+    )
+    compared = learning_rates.are_compared(runs, **NEEDED)
+    return constant and compared and are_measured(["landscape"], runs)
 
 
 ENTRY = Entry(

@@ -8,6 +8,7 @@ import rates
 from artists import legend, message
 
 from bnkit.report.figures import smoothness_map
+from bnkit.report.runs import read_runs
 
 GRID = {
     **{("bn", lr, seed): (0.9, "done", 20.0 * 4**seed) for lr in rates.RATES for seed in (0, 1)},
@@ -96,3 +97,13 @@ def test_a_map_needs_two_normalisations_at_three_learning_rates():
         tables = _map({cell: one for cell, one in GRID.items() if not left_out(cell)})
         assert len(smoothness_map.ENTRY.data(*tables)) == 0
         assert message(smoothness_map.ENTRY.draw(*tables)).startswith("No finite peak")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({}, True), ({"schedule": "cosine"}, False), ({"warmup": 9}, False)]
+)
+def test_with_a_schedule_there_is_no_plateau_to_measure_by(runs, settings, expected):
+    for norm in ("none", "bn"):
+        for lr in (0.1, 0.2, 0.5):
+            runs(norm=norm, lr=lr, steps=30, **settings)
+    assert smoothness_map.ENTRY.applies(read_runs(runs.root)) is expected
