@@ -31,7 +31,7 @@ class Evaluation(Callback):
 
     For a model with moving statistics also `loss_batch_statistics` and
     `loss_population_statistics`, see `Trainer.evaluate`. While the training goes on, some samples
-    stand for the split, always the same, spread evenly over it; the evaluation after the last
+    stand for the split, drawn at random but always the same; the evaluation after the last
     update is of the whole split. `test_samples` says of how many.
 
     Args:
@@ -49,7 +49,7 @@ class Evaluation(Callback):
         self._split = split
         self._batch_size = batch_size
         self._write = write
-        self._shown = spread_evenly(len(split.y), samples)
+        self._shown = drawn(len(split.y), samples)
 
     def on_train_batch_begin(self, batch, logs=None):
         self._evaluate(self._split.x[self._shown], self._split.y[self._shown])
@@ -62,7 +62,9 @@ class Evaluation(Callback):
         self._write({"step": self.trainer.step, "kind": "eval", "test_samples": len(y), **values})
 
 
-def spread_evenly(length, count):
-    """`count` positions among `length`, or all of them: as well for a split sorted by class."""
-    count = min(length, count)
-    return np.arange(count) * length // count
+def drawn(length, count):
+    """`count` random positions among `length`, in order and always the same, or all of them.
+
+    Positions at even distances would miss classes in a split where labels come in turn.
+    """
+    return np.sort(np.random.default_rng(0).permutation(length)[:count])

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import small
 
 from bnkit import callbacks
-from bnkit.callbacks.training import spread_evenly
+from bnkit.callbacks.training import drawn
 
 
 def test_every_step_is_recorded_once_with_all_its_values():
@@ -16,11 +17,12 @@ def test_every_step_is_recorded_once_with_all_its_values():
 
 
 def test_evaluation_at_its_steps_and_after_the_last_update():
-    """In between on every fifth sample, at the end on all."""
+    """In between on some samples, at the end on all."""
     records = []
     trainer, test = small.trainer(), small.split(40, seed=9)
     watcher = callbacks.Evaluation(test, every=4, samples=8, batch_size=5, write=records.append)
-    first = trainer.evaluate(test.x[::5], test.y[::5], 5)
+    chosen = drawn(40, 8)
+    first = trainer.evaluate(test.x[chosen], test.y[chosen], 5)
     trainer.fit(small.batches(), 10, [watcher])
     assert [record["step"] for record in records] == [0, 4, 8, 10]
     assert [record["test_samples"] for record in records] == [8, 8, 8, 40]
@@ -29,11 +31,16 @@ def test_evaluation_at_its_steps_and_after_the_last_update():
     assert records[-1] == {"step": 10, "kind": "eval", "test_samples": 40, **last}
 
 
-@pytest.mark.parametrize(
-    "length, count, expected", [(4, 2, [0, 2]), (7, 3, [0, 2, 4]), (3, 5, [0, 1, 2]), (0, 5, [])]
-)
-def test_samples_are_spread_evenly(length, count, expected):
-    assert spread_evenly(length, count).tolist() == expected
+@pytest.mark.parametrize("labels", [np.arange(2000) % 10, np.arange(2000) // 200])
+def test_samples_are_of_all_classes_alike(labels):
+    """Whether labels come in turn, as those of the glyphs do, or sorted."""
+    positions = drawn(2000, 500)
+    assert len(set(positions)) == 500 and (np.diff(positions) > 0).all()
+    counts = np.bincount(labels[positions], minlength=10)
+    # 50 of each, with a standard deviation of 6.
+    assert counts.min() > 25 and counts.max() < 75
+    np.testing.assert_array_equal(positions, drawn(2000, 500))
+    assert drawn(3, 5).tolist() == [0, 1, 2]
 
 
 STATISTICS = {"loss_batch_statistics", "loss_population_statistics"}

@@ -76,7 +76,7 @@ def tested(evaluation):
         return "Test: whole test split."
     if len(counts) == 1:
         return f"Test: {counts[0]} samples of the test split."
-    return f"Test: {counts[0]} samples spread over the test split, in the end all of it."
+    return f"Test: {counts[0]} samples drawn from the test split, in the end all of it."
 
 
 def _handles(table, units):

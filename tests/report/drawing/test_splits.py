@@ -43,7 +43,7 @@ def test_on_how_many_samples_it_was_tested_is_said():
     said = {
         (None, float("nan")): "Test: whole test split.",
         (500, 500): "Test: 500 samples of the test split.",
-        (500, 2000): "Test: 500 samples spread over the test split, in the end all of it.",
+        (500, 2000): "Test: 500 samples drawn from the test split, in the end all of it.",
     }
     for samples, sentence in said.items():
         evaluation = _frame([0, 1], test_samples=samples)
