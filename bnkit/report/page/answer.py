@@ -3,6 +3,7 @@
 import re
 import shlex
 
+from bnkit import families
 from bnkit.report import claims
 from bnkit.report.drawing import style
 from bnkit.report.page import effects
@@ -23,7 +24,7 @@ TELLING = (
 )
 _SEEDS = range(claims.LEAST_SEEDS)
 _VERDICTS = (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE)
-_FLAG = re.compile(r"--?(norm|seed)(=|$)")
+_FLAG = re.compile(r"--?(norm|seed|lr)(=|$)")
 
 
 def answer(verdicts):
@@ -59,8 +60,9 @@ def answer(verdicts):
 def deciding_command(run):
     """The command line of the study that would decide the claims on a run, or "".
 
-    It is the run's own command, with `none` beside the normalisation, and as many seeds as a
-    verdict needs.
+    It is the run's own command, with `none` beside the normalisation, as many seeds as a verdict
+    needs, and the model's default learning rate where the run has a larger one: at that, `none` may
+    not train, and a landscape of an arm that does not says nothing.
 
     Args:
         run: A `runs.Run`.
@@ -78,7 +80,14 @@ def deciding_command(run):
     norm = run.settings["norm"]
     norms = "none,bn" if norm in ("none", "bn") else f"none,{norm}"
     seeds = ",".join(map(str, _SEEDS))
-    return shlex.join([*kept, f"--norm={norms}", f"--seed={seeds}"])
+    rate = min(run.settings["lr"], _default_rate(run.settings))
+    return shlex.join([*kept, f"--norm={norms}", f"--seed={seeds}", f"--lr={rate:g}"])
+
+
+def _default_rate(settings):
+    """Of the model, or the run's own where the model is not known."""
+    model = settings.get("model")
+    return families.get(model).defaults["lr"] if families.is_known(model) else settings["lr"]
 
 
 def compared(runs, heads):

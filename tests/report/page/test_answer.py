@@ -60,9 +60,12 @@ def test_the_condition_is_named_where_there_are_several():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--norm=bn", "--lr=0.5"], "--lr=0.5 --norm=none,bn --seed=0,1,2"),
-        (["--seed", "7", "-norm", "bn", "--steps=9"], "--steps=9 --norm=none,bn --seed=0,1,2"),
-        (["--norm_last"], "--norm_last --norm=none,bn --seed=0,1,2"),
+        (["--norm=bn", "--lr=0.5"], "--norm=none,bn --seed=0,1,2 --lr=0.1"),
+        (
+            ["--seed", "7", "-norm", "bn", "--steps=9"],
+            "--steps=9 --norm=none,bn --seed=0,1,2 --lr=0.1",
+        ),
+        (["--norm_last"], "--norm_last --norm=none,bn --seed=0,1,2 --lr=0.1"),
     ],
 )
 def test_the_command_that_would_decide(runs, words, expected):
@@ -70,6 +73,9 @@ def test_the_command_that_would_decide(runs, words, expected):
     start = ["python", "-m", "bnkit.main"]
     run.description["command"] = [*start, *words]
     assert answer.deciding_command(run) == f"{' '.join(start)} {expected}"
+    # A rate at which it has been found to train is not raised.
+    run.settings["lr"] = 0.05
+    assert answer.deciding_command(run).endswith(" --lr=0.05")
     run.settings["norm"] = "l2"
     assert "--norm=none,l2 " in answer.deciding_command(run)
     run.description["command"] = ["train.py", *words]

@@ -71,7 +71,7 @@ def test_a_classification_is_summed_up_by_its_accuracies(runs):
         f"{path.name} done: training accuracy {head['accuracy']:.1%} (mean of the last 50 steps), "
         f"test accuracy {head['test']:.1%}\n"
         "One run decides no claim; this study would: "
-        "python -m bnkit.main --lr=0.5 --norm=none,bn --seed=0,1,2"
+        "python -m bnkit.main --norm=none,bn --seed=0,1,2 --lr=0.1"
     )
     assert headlines.sentence({**head, "deciding_command": ""}).endswith(f"{head['test']:.1%}")
 
