@@ -8,7 +8,7 @@ import textwrap
 from absl import flags
 
 from bnkit import arguments, families, layers, memory, study
-from bnkit.flag_parsers import LIST_PARSERS, PARSERS
+from bnkit.flag_parsers import LIST_PARSERS, PARSERS, RATES
 from bnkit.kinds import KINDS, PROBES
 from bnkit.messages import one_line
 from bnkit.rules import COUNT, POSITIVE
@@ -56,7 +56,7 @@ def _valid(setting):
 _HELP = {
     "What is compared": {
         "norm": f"normalisation: {', '.join(layers.names())}; or package.module:Class of your own",
-        "lr": "learning rate, the largest of the run",
+        "lr": f"learning rate, the largest of the run; {study.AUTO} finds one at which all arms train",
         "seed": "of the initial weights and the order of the batches",
     },
     "Network and data": {
@@ -87,7 +87,7 @@ _HELP = {
         "optimizer_args": "key=value,... for Keras's optimizer, such as beta_1=0.5",
         "momentum": "of sgd",
         "schedule": "of the learning rate: constant; cosine falls to 0 at the end; step falls "
-        "to a tenth after 1/2 and 3/4 of the steps",
+        "to a tenth after 1/2 and 3/4 of the steps; range rises to it from a ten-thousandth",
         "warmup": "steps over which the learning rate rises linearly before that",
         "clip_norm": "largest norm of the gradient of an update; no limit if not set",
         "augment": "what is done to training images: crop shifts them by up to an eighth of their "
@@ -157,7 +157,11 @@ def parse(argv):
     try:
         _check(values)
         fields = [field.name for field in dataclasses.fields(Settings)]
-        grid = study.grid(**{name: values[name].value for name in fields})
+        choices = {name: values[name].value for name in fields}
+        if choices["lr"] == (study.AUTO,):
+            # The model's own stands for it until it is found.
+            choices["lr"] = None
+        grid = study.grid(**choices)
         for settings in grid:
             memory.check(settings)
     except SettingsError as error:
@@ -226,7 +230,8 @@ def _flag(name, kind, default, text):
         return flag
     if name in study.AXES:
         default = None if default is None else (default,)
-        return flags.Flag(LIST_PARSERS[kind], None, name, default, f"{text}; or a list")
+        parser = RATES if name == "lr" else LIST_PARSERS[kind]
+        return flags.Flag(parser, None, name, default, f"{text}; or a list")
     return flags.Flag(PARSERS[kind], None, name, default, text)
 
 
@@ -249,6 +254,12 @@ def _check(values):
             raise SettingsError("epochs", values.epochs, COUNT.valid)
         if values["steps"].present:
             raise SettingsError("epochs", values.epochs, "left out where --steps is given")
+    if values.lr == (study.AUTO,):
+        if values.dry_run or values.estimate:
+            valid = "a number with --dry_run and --estimate, which train nothing"
+            raise SettingsError("lr", values.lr, valid)
+        if values.schedule == "range":
+            raise SettingsError("lr", values.lr, "a number with --schedule=range")
     if values.jobs < 1:
         raise SettingsError("jobs", values.jobs, "a whole number >= 1")
     if not POSITIVE.accepts(values.checkpoint_seconds):

@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from bnkit.study import AUTO
+
 
 class Parser(flags.ArgumentParser):
     """Text -> value, with one message for whatever cannot be read."""
@@ -43,6 +45,11 @@ PARSERS = {
     ),
 }
 
+
+def _rates(text):
+    return (AUTO,) if text.strip() == AUTO else tuple(float(part) for part in text.split(","))
+
+
 # Of the flags that make a grid.
 LIST_PARSERS = {
     kind: Parser(
@@ -51,3 +58,4 @@ LIST_PARSERS = {
     )
     for kind, (convert, valid) in _ONE.items()
 }
+RATES = Parser(_rates, f"a number, several with commas between them, or {AUTO} alone")

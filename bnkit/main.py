@@ -42,11 +42,48 @@ def main(argv=None):
     try:
         if values.dry_run or values.estimate:
             return _list(values, grid)
+        if values.lr == (study.AUTO,):
+            grid = _with_rates(values, grid, command)
         if len(grid) > 1:
             return _run_study(values, grid, command)
         return _run(values, grid[0], command)
     except KeyboardInterrupt:
         return _fail("interrupted", code=INTERRUPTED)
+    except _NoRate as error:
+        return _fail(error, code=error.code)
+
+
+class _NoRate(Exception):
+    """There is no learning rate; `code` is the exit code."""
+
+    def __init__(self, error, code):
+        super().__init__(str(error))
+        self.code = code
+
+
+def _with_rates(values, grid, command):
+    """The grid with the learning rate that is found for it."""
+    from bnkit.study import range_test, tables
+
+    directory = _study_dir(values)
+    try:
+        grid = preflight.check(grid, values.data_dir or None, values.epochs)
+        grid, table = range_test.find(
+            grid,
+            directory.with_name(f"{directory.name}-range"),
+            show=_log.info,
+            jobs=values.jobs,
+            data_dir=values.data_dir or None,
+            resume=values.resume,
+            command=command,
+            checkpoint_seconds=values.checkpoint_seconds,
+        )
+    except (ValueError, OSError) as error:
+        raise _NoRate(error, code=2) from error
+    except RunError as error:
+        raise _NoRate(error, code=1) from error
+    say(tables.text(table))
+    return grid
 
 
 def _list(values, grid):

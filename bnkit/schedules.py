@@ -3,6 +3,9 @@
 import bisect
 import time
 
+# What a learning rate of schedule "range" starts at, as a share of the one it rises to.
+RANGE = 1e-4
+
 
 class Every:
     """Steps 0, n, 2n, ...

@@ -27,7 +27,7 @@ OPTIMIZERS = (
     *("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta", "adamax", "adafactor"),
     *("ftrl", "lion", "lamb"),
 )
-SCHEDULES = ("constant", "cosine", "step")
+SCHEDULES = ("constant", "cosine", "step", "range")
 PRECISIONS = ("float32", "bfloat16", "float16")
 STRATEGIES = ("auto", "cpu")
 
@@ -160,7 +160,8 @@ class Settings:
         optimizer_args: Further arguments of Keras's optimizer, such as `beta_1=0.5,nesterov=True`.
         momentum: Momentum of SGD.
         schedule: How the learning rate changes: `constant`; `cosine` falls to 0 at the last step;
-            `step` falls to a tenth after half of the steps, and again after three quarters.
+            `step` falls to a tenth after half of the steps, and again after three quarters;
+            `range` rises from a ten-thousandth, as in a range test.
         warmup: Steps over which the rate rises linearly, before the schedule applies.
         clip_norm: Largest norm of the whole gradient of an update; None for no limit.
         augment: What is done to training images: `crop` shifts them by up to an eighth of their

@@ -3,6 +3,7 @@
 import keras
 
 from bnkit import further_arguments
+from bnkit.schedules import RANGE
 
 # Steps of the schedule "step" (He et al. 2016, section 4.2), as shares of the run, and the factor.
 _DROPS, _FACTOR = (0.5, 0.75), 0.1
@@ -42,14 +43,15 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate of each step.
 
     Over the first `warmup` steps it rises linearly: `lr (t + 1) / (warmup + 1)` at step t. After
-    them it is `lr` times 1 ("constant"), `(1 + cos(pi t')) / 2` ("cosine"), or 1, 0.1 and 0.01 in
-    the first half, the third and the fourth quarter ("step"), t' being the share of the steps after
-    the warm-up that have been made.
+    them it is `lr` times 1 ("constant"), `(1 + cos(pi t')) / 2` ("cosine"), 1, 0.1 and 0.01 in the
+    first half, the third and the fourth quarter ("step"), or `10^(-4 (1 - t'))` ("range": the range
+    test of Smith 2017, rising evenly in the logarithm), t' being the share of the steps after the
+    warm-up that have been made.
 
     Args:
         lr: The largest rate.
         steps: Number of updates of the run.
-        schedule: "constant", "cosine" or "step".
+        schedule: "constant", "cosine", "step" or "range".
         warmup: Steps over which it rises, at most `steps`.
     """
 
@@ -65,6 +67,8 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         elif self.schedule == "step":
             dropped = sum(keras.ops.cast(share >= drop, "float32") for drop in _DROPS)
             factor = keras.ops.power(_FACTOR, dropped)
+        elif self.schedule == "range":
+            factor = RANGE ** (1 - share)
         else:
             factor = 1.0
         rising = (step + 1) / (self.warmup + 1)
