@@ -11,7 +11,7 @@ from bnkit import arguments, families, layers, memory, study
 from bnkit.flag_parsers import LIST_PARSERS, PARSERS, RATES
 from bnkit.kinds import KINDS, PROBES
 from bnkit.messages import one_line
-from bnkit.rules import COUNT, POSITIVE
+from bnkit.rules import AUTO, COUNT, POSITIVE
 from bnkit.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings, SettingsError
 
 _PURPOSE = """\
@@ -56,7 +56,7 @@ def _valid(setting):
 _HELP = {
     "What is compared": {
         "norm": f"normalisation: {', '.join(layers.names())}; or package.module:Class of your own",
-        "lr": f"learning rate, the largest of the run; {study.AUTO} finds one at which all arms train",
+        "lr": f"learning rate, the largest of the run; {AUTO} finds one for all arms",
         "seed": "of the initial weights and the order of the batches",
     },
     "Network and data": {
@@ -158,7 +158,7 @@ def parse(argv):
         _check(values)
         fields = [field.name for field in dataclasses.fields(Settings)]
         choices = {name: values[name].value for name in fields}
-        if choices["lr"] == (study.AUTO,):
+        if choices["lr"] == (AUTO,):
             # The model's own stands for it until it is found.
             choices["lr"] = None
         grid = study.grid(**choices)
@@ -254,7 +254,7 @@ def _check(values):
             raise SettingsError("epochs", values.epochs, COUNT.valid)
         if values["steps"].present:
             raise SettingsError("epochs", values.epochs, "left out where --steps is given")
-    if values.lr == (study.AUTO,):
+    if values.lr == (AUTO,):
         if values.dry_run or values.estimate:
             valid = "a number with --dry_run and --estimate, which train nothing"
             raise SettingsError("lr", values.lr, valid)

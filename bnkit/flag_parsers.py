@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from bnkit.study import AUTO
+from bnkit.rules import AUTO
 
 
 class Parser(flags.ArgumentParser):

@@ -12,6 +12,7 @@ import traceback
 from bnkit import backend, memory, preflight, study, waiting
 from bnkit.command_line import FlagError, help_text, parse
 from bnkit.messages import one_line, say
+from bnkit.rules import AUTO
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
@@ -42,7 +43,7 @@ def main(argv=None):
     try:
         if values.dry_run or values.estimate:
             return _list(values, grid)
-        if values.lr == (study.AUTO,):
+        if values.lr == (AUTO,):
             grid = _with_rates(values, grid, command)
         if len(grid) > 1:
             return _run_study(values, grid, command)

@@ -6,6 +6,9 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+# What stands for a learning rate that is to be found (`bnkit.study.range_test`).
+AUTO = "auto"
+
 
 class Rule(NamedTuple):
     """What is valid for one value.

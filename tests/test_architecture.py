@@ -13,8 +13,8 @@ from bnkit import families
 ROOT = pathlib.Path(bnkit.__file__).parent
 ROWS = {
     "backend": 0, "rules": 0, "kinds": 0, "schedules": 0,
-    "messages": 0, "further_arguments": 0, "arguments": 0, "flag_parsers": 0, "waiting": 0,
-    "families": 1, "store": 1,
+    "messages": 0, "further_arguments": 0, "arguments": 0, "waiting": 0,
+    "families": 1, "store": 1, "flag_parsers": 1,
     "settings": 2,
     "memory": 3, "layers": 3, "data": 3, "losses": 3, "report": 3,
     "probes": 4, "models": 4,

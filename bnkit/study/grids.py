@@ -7,8 +7,6 @@ from bnkit.settings import Settings, SettingsError
 # The settings that may be lists, the slowest to change first: all arms of a seed come before the
 # next seed, so that an interrupted study can already be compared.
 AXES = ("seed", "model", "width", "batch_size", "norm", "lr")
-# Stands for a learning rate that is to be found (`bnkit.study.range_test`).
-AUTO = "auto"
 
 
 def grid(**choices):

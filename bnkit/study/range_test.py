@@ -16,21 +16,21 @@ import pandas as pd
 from bnkit import families
 from bnkit.report.frames import frame
 from bnkit.report.runs import read_runs
-from bnkit.report.statistics.training import never_trained
+from bnkit.report.statistics.range_test import with_rates
+from bnkit.report.statistics.training import EARLY, never_trained
+from bnkit.rules import AUTO
 from bnkit.schedules import RANGE
 from bnkit.settings import SettingsError
 from bnkit.store import RunFailed
-from bnkit.study.grids import AUTO
 from bnkit.study.launch import run
 
 # A range test goes as far above a usual rate as it starts below it.
 _ABOVE = RANGE**-0.5
 # Keras's default of every optimizer but SGD, whose usual rate is that of the model.
 _ADAPTIVE = 1e-3
-# Length of a range test and of a trial, in a model's `timing_steps`: 200 steps on images.
-_LENGTH = 40
-# The loss of a range test is smoothed over this share of its steps.
-_SMOOTHED = 0.05
+# Length of a range test, and of a trial at most, in a model's `timing_steps`: 200 and 500 steps on
+# images. Without normalisation a VGG may stay at chance for the first 200.
+_RANGE, _TRIAL = 40, 100
 # Rates that are tried, downwards, for an arm that does not train.
 _TRIALS = 4
 _DIGITS = (1, 2, 5)
@@ -40,10 +40,10 @@ def find(grid, study_dir, *, show=lambda text: None, **options):
     """Finds the learning rate of every run of a grid: the same for all arms of a comparison.
 
     It is the largest of 1, 2 and 5 times a power of ten that is not above the rate at which any arm
-    was best in its range test, and at which every arm trains (not `never_trained`) in a short run
-    with the first seed. Where an arm does not, smaller ones are tried, and one less than the first
-    that does is taken: at the edge another seed may not train. An arm that trains at none of them
-    has no say.
+    was best in its range test, and at which every arm trains (not `never_trained`) with the first
+    seed, in as many steps as the study has, or 500 on images. Where an arm does not, smaller ones
+    are tried, and below the first that does the next one, if it trains there, too: at the edge
+    another seed may not train. An arm that trains at none of them has no say.
 
     Args:
         grid: List of `bnkit.Settings`, whose `lr` says nothing.
@@ -70,7 +70,8 @@ def find(grid, study_dir, *, show=lambda text: None, **options):
         return _made(runs, study_dir, options)
 
     ranges = {arm: _range_test(arm) for arms in comparisons.values() for arm in arms.values()}
-    show(f"{len(ranges)} range tests, into {study_dir}")
+    norms = dict.fromkeys(arm.norm for arm in ranges)
+    show(f"range tests of {', '.join(norms)}, into {study_dir}")
     tested = make(list(ranges.values()))
     best = {arm: _best(tested[test], test) for arm, test in ranges.items()}
     rates, rows = {}, []
@@ -85,33 +86,28 @@ def find(grid, study_dir, *, show=lambda text: None, **options):
     return found, pd.DataFrame(rows)
 
 
-def rate_at(step, lr, steps):
-    """The rate of a range test at a step, of all `steps`, that rises to `lr`."""
-    return lr * RANGE ** (1 - step / steps)
-
-
 def _without_arm(settings):
     """What the runs of a comparison have in common."""
     return dataclasses.replace(settings, norm="none", seed=0, lr=1.0)
 
 
-def _short(settings, **changes):
-    steps = _LENGTH * families.get(settings.model).timing_steps
-    return dataclasses.replace(
-        settings,
-        steps=steps,
-        eval_every=steps,
-        probes=(),
-        probe_steps=(),
-        **{"warmup": min(settings.warmup, steps // 2), **changes},
-    )
+def _short(settings, steps, **changes):
+    unmeasured = {"eval_every": steps, "probes": (), "probe_steps": ()}
+    return dataclasses.replace(settings, steps=steps, **unmeasured, **changes)
 
 
 def _range_test(settings):
-    usual = _ADAPTIVE
-    if settings.optimizer == "sgd":
-        usual = families.get(settings.model).defaults["lr"]
-    return _short(settings, lr=_rounded(usual * _ABOVE), schedule="range", warmup=0)
+    entry = families.get(settings.model)
+    usual = entry.defaults["lr"] if settings.optimizer == "sgd" else _ADAPTIVE
+    steps = _RANGE * entry.timing_steps
+    return _short(settings, steps, lr=_rounded(usual * _ABOVE), schedule="range", warmup=0)
+
+
+def _trial(settings, rate):
+    """As the run itself, but not longer than needed, nor too short to be judged."""
+    most = _TRIAL * families.get(settings.model).timing_steps
+    steps = max(min(settings.steps, most), EARLY)
+    return _short(settings, steps, lr=rate, warmup=min(settings.warmup, steps // 2))
 
 
 def _made(runs, study_dir, options):
@@ -126,13 +122,10 @@ def _made(runs, study_dir, options):
 
 def _best(train, test):
     """The rate at which the smoothed loss of a range test was lowest."""
-    window = max(round(_SMOOTHED * test.steps), 1)
-    losses = train["loss"].where(np.isfinite(train["loss"]))
-    if losses.isna().all():
+    found = with_rates(train)
+    if found["loss"].isna().all():
         raise RunFailed(f"{test.run_id} failed: no loss was finite")
-    smooth = losses.rolling(window, min_periods=1, center=True).mean().to_numpy()
-    step = train["step"].iloc[int(np.nanargmin(smooth))]
-    return rate_at(step, test.lr, test.steps)
+    return float(found.loc[found["loss"].idxmin(), "rate"])
 
 
 def _try(arms, limit, make, show):
@@ -141,24 +134,33 @@ def _try(arms, limit, make, show):
     Returns:
         `(trained, rate)`: arm -> largest rate at which it trains, and the rate for all of them.
     """
-    first = rate = _next_below(limit * 1.000001)
-    trained, waiting, tried = {}, arms, []
-    for _ in range(_TRIALS):
-        tried.append(rate)
-        show(f"trying lr {rate:g} with {', '.join(arm.norm for arm in waiting)}")
-        trials = {arm: _short(arm, lr=rate) for arm in waiting}
+
+    def training(arms, rate):
+        show(f"trying lr {rate:g} with {', '.join(arm.norm for arm in arms)}")
+        trials = {arm: _trial(arm, rate) for arm in arms}
         made = make(list(trials.values()))
-        trained |= {arm: rate for arm in waiting if _trains(made[trials[arm]])}
+        return [arm for arm in arms if _trains(made[trials[arm]])]
+
+    rates = [_next_below(limit * 1.000001)]
+    while len(rates) < _TRIALS:
+        rates.append(_next_below(rates[-1]))
+    trained, waiting = {}, arms
+    for rate in rates:
+        trained |= dict.fromkeys(training(waiting, rate), rate)
         waiting = [arm for arm in waiting if arm not in trained]
         if not waiting:
             break
-        rate = _next_below(rate)
     if not trained:
-        text = ", ".join(f"{one:g}" for one in tried)
-        valid = f"a number: no arm trains at any of {text} in a short run"
+        tried = ", ".join(f"{rate:g}" for rate in rates)
+        valid = f"a number: no arm trains at any of {tried} in a short run"
         raise SettingsError("lr", AUTO, valid)
     largest = min(trained.values())
-    return trained, first if largest == first else _next_below(largest)
+    if largest < rates[0]:
+        at_the_edge = [arm for arm, rate in trained.items() if rate == largest]
+        below = _next_below(largest)
+        if training(at_the_edge, below) == at_the_edge:
+            return trained, below
+    return trained, largest
 
 
 def _trains(train):

@@ -13,10 +13,10 @@ from bnkit.study import range_test
 
 @pytest.fixture
 def arms(monkeypatch):
-    """`made = arms(norm=(best, most), ...)`: how a normalisation behaves, and the runs made.
+    """`made = arms(norm=(best, least, most), ...)`: how an arm behaves, and the runs made.
 
-    In a range test the loss falls up to the rate `best`, and rises after it; it trains at a constant
-    rate that is not above `most`, and diverges at ten times as much.
+    In a range test its loss falls up to the rate `best`, and rises after it. At a constant rate it
+    trains from `least` to `most`, and diverges at ten times as much.
     """
 
     def behave(**norms):
@@ -32,7 +32,7 @@ def arms(monkeypatch):
     return behave
 
 
-def _write(settings, study_dir, best, most):
+def _write(settings, study_dir, best, least, most):
     steps, state = settings.steps, "done"
     if settings.schedule == "range":
         rates = [settings.lr * 10 ** (-4 * (1 - step / steps)) for step in range(steps)]
@@ -41,7 +41,7 @@ def _write(settings, study_dir, best, most):
     elif settings.lr > 9 * most:
         losses, accuracies, state = [2.0, math.nan], [0.9, 0.9], "diverged"
     else:
-        losses, accuracies = [1.0] * steps, [0.9 if settings.lr <= most else 0.1] * steps
+        losses, accuracies = [1.0] * steps, [0.9 if least <= settings.lr <= most else 0.1] * steps
     with RunDir(study_dir / settings.run_id) as run:
         run.start(
             {
@@ -62,7 +62,7 @@ def rates(grid):
 
 
 def test_the_arm_that_bears_least_decides(arms, tmp_path):
-    made = arms(none=(0.34, 0.2), bn=(1.7, 5.0))
+    made = arms(none=(0.34, 0.01, 0.2), bn=(1.7, 0, 5.0))
     grid = study.grid(norm=["none", "bn"], seed=[3, 4], steps=900, probes=("ics",))
     found, table = range_test.find(grid, tmp_path / "x")
     # The range test is true to the place of its minimum, to one of its 200 steps: 4.7 %.
@@ -82,21 +82,23 @@ def test_the_arm_that_bears_least_decides(arms, tmp_path):
         ("none", 0.2, "constant"),
         ("bn", 0.2, "constant"),
     ]
-    assert {(one.seed, one.steps, one.probes) for one in made} == {(3, 200, ())}
+    assert {(one.seed, one.probes) for one in made} == {(3, ())}
+    assert [one.steps for one in made] == [200, 200, 500, 500]
 
 
-def test_at_the_edge_one_step_less_is_taken(arms, tmp_path):
-    made = arms(none=(0.6, 0.2), bn=(3.0, 5.0))
+@pytest.mark.parametrize(("least", "rate"), [(0.1, 0.1), (0.15, 0.2)])
+def test_at_the_edge_one_step_less_is_taken_if_it_trains_there(arms, tmp_path, least, rate):
+    made = arms(none=(0.6, least, 0.2), bn=(3.0, 0, 5.0))
     found, table = range_test.find(study.grid(norm=["none", "bn"]), tmp_path / "x")
     trials = [(one.norm, one.lr) for one in made if one.schedule == "constant"]
-    assert trials == [("none", 0.5), ("bn", 0.5), ("none", 0.2)]
+    assert trials == [("none", 0.5), ("bn", 0.5), ("none", 0.2), ("none", 0.1)]
     assert table.set_index("norm")["trains"].to_dict() == {"none": 0.2, "bn": 0.5}
-    assert rates(found) == {"none": 0.1, "bn": 0.1}
+    assert rates(found) == {"none": rate, "bn": rate}
 
 
 def test_an_arm_that_trains_at_no_rate_has_no_say(arms, tmp_path):
     # 0.5 diverges, 0.2 to 0.05 do not train.
-    made = arms(bn=(0.6, 5.0), noisy_none=(2.0, 0.01))
+    made = arms(bn=(0.6, 0, 5.0), noisy_none=(2.0, 0, 0.01))
     found, table = range_test.find(study.grid(norm=["bn", "noisy_none"]), tmp_path / "x")
     trials = [one.lr for one in made if one.norm == "noisy_none" and one.schedule == "constant"]
     assert trials == [0.5, 0.2, 0.1, 0.05]
@@ -105,13 +107,13 @@ def test_an_arm_that_trains_at_no_rate_has_no_say(arms, tmp_path):
 
 
 def test_if_no_arm_trains_there_is_no_rate(arms, tmp_path):
-    arms(none=(0.02, 1e-6))
+    arms(none=(0.02, 0, 1e-6))
     with pytest.raises(SettingsError, match=r"at any of 0\.02, 0\.01, 0\.005, 0\.002 in a short"):
         range_test.find(study.grid(norm=["none"]), tmp_path / "x")
 
 
 def test_every_model_has_its_own_rate_and_its_own_range(arms, tmp_path):
-    made = arms(bn=(0.06, 1.0))
+    made = arms(bn=(0.06, 0, 1.0))
     grid = study.grid(norm=["bn"], model=["mlp", "dln"])
     # The range test of the deep linear network ends at 1e-4: best where it ends.
     found, _ = range_test.find(grid, tmp_path / "x")
@@ -121,15 +123,16 @@ def test_every_model_has_its_own_rate_and_its_own_range(arms, tmp_path):
 
 
 def test_the_range_of_an_adaptive_optimizer_is_around_its_usual_rate(arms, tmp_path):
-    made = arms(bn=(0.003, 1.0))
+    made = arms(bn=(0.003, 0, 1.0))
     found, _ = range_test.find(
-        study.grid(norm=["bn"], optimizer="adam", schedule="cosine", warmup=150), tmp_path / "x"
+        study.grid(norm=["bn"], optimizer="adam", schedule="cosine", warmup=240, steps=240),
+        tmp_path / "x",
     )
     assert rates(found) == {"bn": 0.002}
     test, trial = made
     assert (test.lr, test.schedule, test.warmup) == (0.1, "range", 0)
     # The trial is as the run will be, but shorter.
-    assert (trial.schedule, trial.warmup, found[0].warmup) == ("cosine", 100, 150)
+    assert (trial.schedule, trial.warmup, found[0].warmup) == ("cosine", 120, 240)
 
 
 def test_what_ends_a_short_run_ends_the_search(monkeypatch, tmp_path):
@@ -156,7 +159,7 @@ def test_without_a_finite_loss_there_is_no_range(monkeypatch, tmp_path):
 
 
 def test_the_same_search_finds_its_runs_again(tmp_path):
-    grid = study.grid(**TINY | {"norm": ["none"], "lr": None})
+    grid = study.grid(**TINY | {"norm": ["none"], "lr": None, "steps": 3000})
     said = []
     found, table = range_test.find(grid, tmp_path / "x", progress=False, show=said.append)
     (row,) = table.to_dict("records")
@@ -165,4 +168,4 @@ def test_the_same_search_finds_its_runs_again(tmp_path):
     again, _ = range_test.find(grid, tmp_path / "x", progress=False)
     assert again == found
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "x").rglob("*.json*")}
-    assert said[0] == f"1 range tests, into {tmp_path / 'x'}"
+    assert said[0] == f"range tests of none, into {tmp_path / 'x'}"

@@ -20,8 +20,9 @@ DOTS_PER_INCH = 18
 X_AXES = {
     "step": ("step", scales.steps),
     "number": ("layer", scales.layers),
-    "step_size": ("step size $s$", scales.step_sizes),
+    "step_size": ("step size $s$", scales.log_x),
     "lr": ("learning rate", scales.learning_rates),
+    "rate": ("learning rate", scales.log_x),
 }
 Y_SCALES = {
     "linear": scales.linear,

@@ -44,11 +44,11 @@ def layers(axes, values):
     axes.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
 
 
-def step_sizes(axes, values):
-    """A logarithmic x axis from the smallest to the largest step size."""
+def log_x(axes, values):
+    """A logarithmic x axis from the smallest to the largest value."""
     low, high = float(values.min()), float(values.max())
     axes.set_xscale("log")
-    # One size alone needs room around it.
+    # One value alone needs room around it.
     axes.set_xlim((low, high) if low < high else (low / 2, high * 2))
     _label_log(axes.xaxis, most=5)
 

@@ -23,6 +23,7 @@ from bnkit.report.figures import (
     loss_band,
     population_gap,
     radial_share,
+    range_test,
     signal_propagation,
     smoothness,
     smoothness_map,
@@ -56,5 +57,6 @@ FIGURES = (
     largest_learning_rate.ENTRY,
     learning_rate_envelope.ENTRY,
     smoothness_map.ENTRY,
+    range_test.ENTRY,
     time_spent.ENTRY,
 )
