@@ -105,9 +105,15 @@ def test_lists_make_a_grid():
         ("--step_sizes=0.1,a", "flag --step_sizes=0.1,a: must be a comma-separated list of num"),
         ("--step_sizes=0.2,0.1", "flag --step_sizes=0.2,0.1: must be a rising list"),
         ("--sync_norm=maybe", "flag --sync_norm=maybe: must be true or false"),
-        ("--lr=0.1,fast", "flag --lr=0.1,fast: must be a number, or several with commas between"),
-        ("--lr=0.1,", "flag --lr=0.1,: must be a number, or several with commas between them"),
+        ("--lr=0.1,fast", "flag --lr=0.1,fast: must be a number, several with commas between them"),
+        (
+            "--lr=0.1,",
+            "flag --lr=0.1,: must be a number, several with commas between them, or auto",
+        ),
         ("--lr=", "flag --lr=: must be a number"),
+        ("--lr=0.1,auto", "flag --lr=0.1,auto: must be a number, several with commas between"),
+        ("--lr=auto --dry_run", "flag --lr=auto: must be a number with --dry_run and --estimate"),
+        ("--lr=auto --schedule=range", "flag --lr=auto: must be a number with --schedule=range"),
         ("--lr=0.1,-2", "flag --lr=-2.0: must be a finite number > 0"),
         ("--lr=0.1,0.5,0.10", "flag --lr=0.1,0.5,0.1: must be a list of different values"),
         ("--seed=0,1.5", "flag --seed=0,1.5: must be a whole number, or several with commas"),
@@ -246,7 +252,7 @@ FLAG_FILES = sorted((pathlib.Path(bnkit.__file__).parents[1] / "flags").glob("*.
 def test_the_flag_files_are_there():
     names = {path.stem for path in FLAG_FILES}
     figures = {f"fig{number}" for number in range(1, 14)} | {"fig3_dln", "fig5_dln"}
-    others = {"demo", "quick", "paper", "course", "norms", "learning_rates", "smoothness_map"}
+    others = {"demo", "demo_study", "quick", "paper", "course", "norms", "learning_rates", "smoothness_map"}
     assert names == figures | others
 
 

@@ -1,13 +1,17 @@
+import dataclasses
 import pathlib
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from study_runs import end
 
 import bnkit
 from bnkit import command_line, experiment, main, study
-from bnkit.study import timing
+from bnkit.settings import SettingsError
+from bnkit.store import RunFailed
+from bnkit.study import range_test, timing
 from bnkit.training import Trainer
 
 TINY = "--width=0.02 --batch_size=16 --steps=6 --probe_every=4 --eval_every=4 --step_sizes=0.1,0.2"
@@ -53,6 +57,42 @@ def test_help_loads_nothing_heavy():
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "bnkit.main" in loaded
     assert not loaded & {"tensorflow", "keras", "numpy", "pandas", "matplotlib"}
+
+
+def test_a_rate_that_is_found_is_that_of_every_run(workplace, monkeypatch, capsys):
+    def find(grid, study_dir, *, jobs, **options):
+        assert study_dir == pathlib.Path("runs", "main-range") and jobs == 2
+        assert [settings.lr for settings in grid] == [1e-6, 1e-6]
+        found = [dataclasses.replace(settings, lr=2e-6) for settings in grid]
+        return found, pd.DataFrame({"norm": ["none"], "best": [3e-6], "lr": [2e-6]})
+
+    def run(grid, study_dir, **options):
+        assert [settings.lr for settings in grid] == [2e-6, 2e-6]
+        return [study.Outcome(settings, "to do") for settings in grid]
+
+    monkeypatch.setattr(range_test, "find", find)
+    monkeypatch.setattr(study, "run", run)
+    assert command(f"{LINEAR} --lr=auto --seed=0,1 --jobs=2") == 130
+    assert capsys.readouterr().out.splitlines()[:2] == ["norm  best    lr", "none 3e-06 2e-06"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("lr", "auto", "a number: no arm trains"), 2),
+        (RunFailed("none-lr1 failed: no such thing"), 1),
+        (KeyboardInterrupt, 130),
+    ],
+)
+def test_without_a_rate_there_is_no_run(error, code, workplace, monkeypatch, capsys):
+    def find(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(range_test, "find", find)
+    monkeypatch.setattr(study, "run", lambda *a, **k: pytest.fail("started"))
+    assert command(f"{LINEAR} --lr=auto --seed=0,1") == code
+    told = capsys.readouterr().err
+    assert told.startswith("bnkit: ") and told.count("\n") == 1
 
 
 def test_the_whole_job_from_command_to_report(workplace, capsys):

@@ -24,6 +24,9 @@ def test_rates_follow_their_schedule():
     assert rates(schedule="step") == pytest.approx([0.4] * 4 + [0.04] * 2 + [0.004] * 2)
     cosine = [0.2 * (1 + math.cos(math.pi * step / 8)) for step in range(8)]
     assert rates(schedule="cosine") == pytest.approx(cosine, abs=1e-7)
+    # Half a decade each: from a ten-thousandth.
+    rising = [4e-5 * 10 ** (step / 2) for step in range(8)]
+    assert rates(schedule="range") == pytest.approx(rising, rel=1e-5)
     assert rates(warmup=3) == pytest.approx([0.1, 0.2, 0.3] + [0.4] * 5)
     warm = [0.1, 0.2, 0.3] + [0.2 * (1 + math.cos(math.pi * t / 5)) for t in range(5)]
     assert rates(warmup=3, schedule="cosine") == pytest.approx(warm, abs=1e-7)

@@ -15,8 +15,8 @@ def with_rates(train):
         train: As from `load_runs`, of one run.
 
     Returns:
-        A copy: `rate` is the learning rate of the step, `loss` its mean over `SMOOTHED` of the steps around,
-        without those that are not finite; it is NaN where there are none.
+        A copy: `rate` is the learning rate of the step, `loss` the mean over `SMOOTHED` of the
+        steps around it, without those that are not finite; it is NaN where there are none.
     """
     steps = train["steps"].iloc[0]
     window = max(round(SMOOTHED * steps), 1)
