@@ -24,7 +24,7 @@ assert sorted(set(activations["step"])) == [0, 20, 40] and len(activations) == 3
 assert (activations.loc[activations["step"] == 0, "mean_drift"] == 0).all()
 evaluation = bnkit.load_runs(run, "eval")
 assert evaluation["loss_population_statistics"].map(math.isfinite).all()
-assert list((run / "tensorboard").glob("events*")) and list((run / "checkpoints").glob("ckpt-60*"))
+assert list(run.glob("events*")) and list((run / "checkpoints").glob("ckpt-60*"))
 report = work / "reports" / "main" / run.name
 assert "bn" in (report / "index.html").read_text()
 for kind in ("png", "pdf", "csv"):

@@ -115,6 +115,7 @@ _HELP = {
         "reports_dir": "reports are written to REPORTS_DIR/STUDY/RUN; that of a grid to "
         "REPORTS_DIR/STUDY",
         "checkpoint_seconds": "between two checkpoints, at least: what a crash loses at most",
+        "tensorboard_details": "write a curve of each layer and each unit to TensorBoard, too",
         "resume": "keep what an earlier run of the same settings measured, and go on from there",
     },
     "Grids": {
@@ -130,6 +131,7 @@ _DEFAULTS = {
     "runs_dir": "runs",
     "reports_dir": "reports",
     "checkpoint_seconds": 30.0,
+    "tensorboard_details": False,
     "resume": True,
     "jobs": 1,
     "dry_run": False,

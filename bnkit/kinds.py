@@ -68,8 +68,9 @@ class Kind:
         cost: Of one measurement.
         summary: What it measures in few words, for `--help`.
         key: Field that tells the records of one step apart.
-        has_charts: Whether TensorBoard's Custom Scalars tab draws its bands, or all its layers in
-            one chart.
+        tags: What TensorBoard's tags of it begin with; its name if empty. TensorBoard sorts tags,
+            and opens the first two groups, those before a slash.
+        has_charts: Whether TensorBoard's Custom Scalars tab draws its bands.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Kind:
     cost: str = ""
     summary: str = ""
     key: str = ""
+    tags: str = ""
     has_charts: bool = False
 
     @property
@@ -129,6 +131,7 @@ _ALL = (
         "Training",
         TRAINING,
         _fields("loss accuracy"),
+        tags="1_training/",
         has_charts=True,
     ),
     Kind(
@@ -139,6 +142,7 @@ _ALL = (
             Field("test_samples", is_curve=False),
             *_fields("loss accuracy loss_batch_statistics loss_population_statistics"),
         ),
+        tags="1_training/test_",
     ),
     Kind(
         "landscape",
@@ -152,6 +156,7 @@ _ALL = (
         source="Fig 4, 10 to 13",
         cost="a gradient per `s`, and one",
         summary="loss and gradient along the gradient",
+        tags="2_landscape/",
         has_charts=True,
     ),
     Kind(

@@ -11,10 +11,12 @@ import traceback
 
 from bnkit import backend, memory, preflight, study, waiting
 from bnkit.command_line import FlagError, help_text, parse
-from bnkit.messages import one_line, say
+from bnkit.messages import one_line, python_command, say
 from bnkit.rules import AUTO
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
+
+_TENSORBOARD = ("-m", "tensorboard.main", "--logdir")
 
 _log = logging.getLogger("bnkit")
 
@@ -141,6 +143,7 @@ def _run_study(values, grid, command):
             resume=values.resume,
             command=command,
             checkpoint_seconds=values.checkpoint_seconds,
+            tensorboard_details=values.tensorboard_details,
         )
         heads = tables.read_headlines(outcomes, study_dir)
     except (ValueError, OSError) as error:
@@ -160,7 +163,7 @@ def _run_study(values, grid, command):
     except (ReportError, OSError) as error:
         return _fail(error, code=1)
     say(f"report: {page}")
-    say(f"TensorBoard: tensorboard --logdir {study_dir}")
+    say(f"TensorBoard: {python_command(*_TENSORBOARD, study_dir)}")
     return 1 if "failed" in states else 0
 
 
@@ -199,6 +202,7 @@ def _run(values, settings, command):
             resume=values.resume,
             command=command,
             checkpoint_seconds=values.checkpoint_seconds,
+            tensorboard_details=values.tensorboard_details,
         )
     except Exception as error:
         return _fail_run(error, directory)
@@ -227,9 +231,9 @@ def _report_run(values, directory, report):
         return _fail(error, code=1)
     for line in warnings([result]):
         say(f"bnkit: {line}", file=sys.stderr)
-    say(sentence(result))
+    say(sentence(result, python_command()))
     say(f"report: {page}")
-    say(f"TensorBoard: tensorboard --logdir {values.runs_dir}")
+    say(f"TensorBoard: {python_command(*_TENSORBOARD, values.runs_dir)}")
     return 0
 
 

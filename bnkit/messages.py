@@ -1,6 +1,8 @@
 """Messages for the terminal: one line, of a length that can be read, whatever is in it."""
 
 import os
+import pathlib
+import shlex
 import sys
 
 # Characters of a whole message.
@@ -34,3 +36,19 @@ def say(*lines, file=None):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, file.fileno())
         os.close(nowhere)
+
+
+def python_command(*arguments):
+    """A command of this interpreter, as it can be typed in the shell that started this process.
+
+    What is on the `PATH` here need not be on that of the shell: `.venv/bin/python` is started by
+    its path, and `uv run` changes the `PATH` of what it starts.
+
+    Args:
+        arguments: Of the interpreter.
+    """
+    python, here = pathlib.Path(sys.executable), pathlib.Path.cwd()
+    # A name alone would be looked for on the `PATH`.
+    if python.is_relative_to(here) and python.parent != here:
+        python = python.relative_to(here)
+    return shlex.join(map(str, (python, *arguments)))

@@ -9,12 +9,14 @@ from study_runs import end
 
 import bnkit
 from bnkit import command_line, experiment, main, study
+from bnkit.messages import python_command
 from bnkit.settings import SettingsError
 from bnkit.store import RunFailed
 from bnkit.study import range_test, timing
 from bnkit.training import Trainer
 
 TINY = "--width=0.02 --batch_size=16 --steps=6 --probe_every=4 --eval_every=4 --step_sizes=0.1,0.2"
+TENSORBOARD = ("-m", "tensorboard.main", "--logdir")
 LINEAR = "--model=dln --depth=2 --samples=20 --steps=4 --probes= --norm=none"
 
 
@@ -98,8 +100,9 @@ def test_without_a_rate_there_is_no_run(error, code, workplace, monkeypatch, cap
 def test_the_whole_job_from_command_to_report(workplace, capsys):
     assert command(f"--norm=bn --lr=0.05 {TINY}") == 0
     (run,) = (workplace / "runs" / "main").iterdir()
-    for name in ("settings.json", "status.json", "metrics.jsonl", "checkpoints", "tensorboard"):
+    for name in ("settings.json", "status.json", "metrics.jsonl", "checkpoints"):
         assert (run / name).exists(), name
+    assert list(run.glob("events.out.tfevents.*"))
     folder = pathlib.Path("reports", "main", run.name)
     page = (folder / "index.html").read_text()
     assert run.name in page and "--norm=bn --lr=0.05" in page
@@ -112,8 +115,9 @@ def test_the_whole_job_from_command_to_report(workplace, capsys):
     assert len(lines) == 4
     assert lines[0].startswith(f"{run.name} done: training accuracy")
     assert lines[1].startswith("One run decides no claim") and "--seed=0,1,2" in lines[1]
+    assert f": {python_command('-m', 'bnkit.main')} --" in lines[1]
     assert lines[2] == f"report: {folder / 'index.html'}"
-    assert lines[3] == "TensorBoard: tensorboard --logdir runs"
+    assert lines[3] == f"TensorBoard: {python_command(*TENSORBOARD, 'runs')}"
     frame = bnkit.load_runs("runs", "ics")
     assert len(frame) == 2 * 11 and set(frame["lr"]) == {0.05}
 
@@ -193,9 +197,11 @@ def in_process(workplace, monkeypatch):
 
 def test_a_grid_is_one_study_with_one_report(in_process, workplace, capsys):
     lists = "--model=dln --depth=2 --samples=20 --probes= --steps=4 --norm=none,bn --study=both"
-    assert command(f"{lists} --lr=1e-6 --jobs=2 --noresume --data_dir=here") == 0
+    rest = "--lr=1e-6 --jobs=2 --noresume --data_dir=here --tensorboard_details"
+    assert command(f"{lists} {rest}") == 0
     (options,) = in_process
     assert (options["jobs"], options["resume"], options["data_dir"]) == (2, False, "here")
+    assert options["tensorboard_details"] is True
     assert options["command"][:4] == ["python", "-m", "bnkit.main", "--model=dln"]
     *runs, images = sorted(path.name for path in (workplace / "runs" / "both").iterdir())
     assert [name.split("-")[0] for name in runs] == ["bn", "none"] and images == "report"
@@ -210,7 +216,7 @@ def test_a_grid_is_one_study_with_one_report(in_process, workplace, capsys):
     ]
     assert lines[3].startswith("claims: ")
     assert lines[-2] == f"report: {page}"
-    assert lines[-1] == f"TensorBoard: tensorboard --logdir {pathlib.Path('runs', 'both')}"
+    assert lines[-1] == f"TensorBoard: {python_command(*TENSORBOARD, 'runs/both')}"
 
 
 def test_a_study_of_which_runs_fail_is_reported_and_exits_with_1(in_process, capsys):

@@ -1,8 +1,11 @@
 import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
-from bnkit.messages import LONGEST, one_line, say
+from bnkit.messages import LONGEST, one_line, python_command, say
 
 
 def test_a_message_is_one_line():
@@ -36,3 +39,21 @@ def test_what_nobody_reads_is_lost_without_an_error():
     with open(writing, "w") as file:
         say("one", file=file)
         say("two", file=file)
+
+
+def test_a_command_of_this_interpreter_can_be_typed_where_it_was_started(tmp_path, monkeypatch):
+    """Nothing of it needs to be on the `PATH`, nor does a space in a path matter."""
+    here = tmp_path / "a shell"
+    (here / "bin").mkdir(parents=True)
+    (here / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(here / "bin" / "python"))
+    commands = {}
+    for place in (here, here / "bin", pathlib.Path("/")):
+        monkeypatch.chdir(place)
+        commands[place] = python_command("-c", "print('one', 2)", pathlib.Path("a", "b"))
+        shown = subprocess.run(
+            ["/bin/sh", "-c", commands[place]], capture_output=True, text=True, env={}, check=True
+        )
+        assert (shown.stdout, shown.stderr) == ("one 2\n", "")
+    assert commands[here].startswith("bin/python -c ")
+    assert commands[here / "bin"].startswith(f"'{here}/bin/python' -c ")

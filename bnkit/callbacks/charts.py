@@ -3,6 +3,7 @@
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from bnkit import kinds
+from bnkit.kinds import Layout
 
 # Kind -> title of its charts, in the order of the page.
 _TITLES = {
@@ -16,8 +17,8 @@ _TITLES = {
 def charts(kind, tags):
     """The charts of records of one kind, a list of `layout_pb2.Chart`.
 
-    A scalar NAME that comes with NAME_lower and NAME_upper becomes a band; scalars that share what
-    is before their slash, such as one for every layer, become the curves of one chart.
+    A scalar NAME that comes with NAME_lower and NAME_upper becomes a band; scalars of a group that
+    is named by kind and field, one for every layer, become the curves of one chart.
 
     Args:
         kind: Kind of the records.
@@ -26,13 +27,18 @@ def charts(kind, tags):
     if kind not in _TITLES:
         return []
     if kind == "train":
-        names = [tag.removeprefix("train/") for tag in tags]
-        return [_lines(name, [f"(train|eval)/{name}$"]) for name in names]
+        train, test = kinds.KINDS["train"].tags, kinds.KINDS["eval"].tags
+        names = [tag.removeprefix(train) for tag in tags]
+        return [_lines(name, [f"({train}|{test}){name}$"]) for name in names]
     bands = [tag for tag in tags if {f"{tag}_lower", f"{tag}_upper"} <= set(tags)]
-    if bands:
-        return [_band(kind, tag) for tag in bands]
+    fields = {f"{kind}_{field.name}": field.name for field in kinds.KINDS[kind].fields}
     groups = dict.fromkeys(tag.split("/")[0] for tag in tags)
-    return [_lines(group.removeprefix(f"{kind}_"), [f"{group}/"]) for group in groups]
+    found = [_band(kind, tag) for tag in bands]
+    return found + [
+        _lines(f"{fields[group]} of each layer", [f"{group}/"])
+        for group in groups
+        if group in fields
+    ]
 
 
 def layout(found):
@@ -53,12 +59,16 @@ def _lines(name, patterns):
 
 def _band(kind, tag):
     group, name = tag.split("/")
-    direction = group.removeprefix(kind).replace("_", ", direction ")
+    title = _words(name)
+    if kinds.KINDS[kind].key:
+        title += group.removeprefix(kind).replace("_", ", direction ")
+    if kinds.KINDS[kind].layout is Layout.LAYER:
+        title += ", median and range over layers"
     series = layout_pb2.MarginChartContent.Series(
         value=tag, lower=f"{tag}_lower", upper=f"{tag}_upper"
     )
     content = layout_pb2.MarginChartContent(series=[series])
-    return layout_pb2.Chart(title=_words(name) + direction, margin=content)
+    return layout_pb2.Chart(title=title, margin=content)
 
 
 def _words(name):

@@ -14,7 +14,7 @@ _METRICS = {
     "loss_range": ("headline/loss_range", "loss range"),
 }
 # TensorBoard shows five settings unless it is asked for more.
-_FIRST = ("norm", "lr", "seed", "model", "width")
+FIRST = ("norm", "lr", "seed", "model", "width")
 _TYPES = {
     bool: api_pb2.DATA_TYPE_BOOL,
     int: api_pb2.DATA_TYPE_FLOAT64,
@@ -30,9 +30,9 @@ def start(name, settings):
         name: Tells the run from all others in the table.
         settings: Name -> plain value; lists are shown as text, and None is left out.
     """
-    values = {key: _plain(value) for key, value in settings.items() if value is not None}
+    values = {key: plain(value) for key, value in settings.items() if value is not None}
     columns = [
-        api_pb2.HParamInfo(name=key, type=_TYPES.get(type(values.get(key))), differs=key in _FIRST)
+        api_pb2.HParamInfo(name=key, type=_TYPES.get(type(values.get(key))), differs=key in FIRST)
         for key in settings
     ]
     # Without these names, every scalar of the run would be a column.
@@ -60,5 +60,6 @@ def end(path):
     return found["steps"], scalars, summary.session_end_pb(end)
 
 
-def _plain(value):
+def plain(value):
+    """A setting as one number or text."""
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value

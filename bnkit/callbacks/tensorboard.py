@@ -4,9 +4,10 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.histogram import metadata as histogram
+from tensorboard.plugins.text import metadata as text
 
 from bnkit import kinds
-from bnkit.callbacks import charts, hparams
+from bnkit.callbacks import card, charts, hparams
 from bnkit.callbacks.base import Callback
 from bnkit.kinds import Layout
 
@@ -16,21 +17,25 @@ class TensorBoard(Callback):
 
     Of the records of training steps, one of `every`; those of probes, all.
 
-    The landscape appears as the lower and upper edge of its bands, what is measured of each layer
-    as one curve for each, activations as histograms, too. The tab Custom Scalars shows the bands
-    as such, and the curves of all layers in one chart; the tab HParams the runs as a table, of
-    those for which `write_settings` and `write_outcome` are called.
+    TensorBoard opens on loss, accuracy and landscape, whose tags come first. The landscape appears
+    as bands: a line with a lower and an upper edge; so does what is measured of each layer, with
+    the median, the smallest and the largest over the layers. Units appear as histograms. The tab
+    Custom Scalars shows the bands as such; the tab HParams the runs as a table, and the tab Text
+    the settings, of those for which `write_settings` and `write_outcome` are called.
 
     Args:
         directory: Where the event files go.
         every: Steps between two training records that are written.
+        details: Whether to write a curve of each layer and of each unit, too, several hundred in
+            all; Custom Scalars then shows those of all layers in one chart.
     """
 
     part = "records"
 
-    def __init__(self, directory, every=1):
+    def __init__(self, directory, every=1, details=False):
         super().__init__()
         self._every = every
+        self._details = details
         self._writer = tf.summary.create_file_writer(str(directory))
         self._charted = set()
         self._charts = {}
@@ -40,14 +45,19 @@ class TensorBoard(Callback):
         for record in records:
             self._new_charts(record)
 
-    def write_settings(self, name, settings):
-        """The run in the table of runs.
+    def write_settings(self, name, settings, defaults=None):
+        """The run in the table of runs, and a card of its own.
 
         Args:
             name: Tells the run from all others.
             settings: Name -> plain value; lists are shown as text.
+            defaults: The value that each has unless it is chosen, as far as there is one.
         """
         self._write_raw(hparams.start(name, settings), step=0)
+        with self._writer.as_default(step=0):
+            content = card.settings_card(name, settings, defaults or {})
+            metadata = text.create_summary_metadata(display_name=None, description=None)
+            tf.summary.write("run/settings", tf.constant(content), metadata=metadata)
 
     def write_outcome(self, path):
         """Headline numbers of the run in a directory in the table; none while it may go on."""
@@ -62,7 +72,7 @@ class TensorBoard(Callback):
         """Writes one record, a dict with `step` and `kind`."""
         if record["kind"] == "train" and record["step"] % self._every:
             return
-        scalars = _scalars(record)
+        scalars = _scalars(record, self._details)
         with self._writer.as_default(step=record["step"]):
             _write_scalars(scalars)
             if record["kind"] == "activations":
@@ -72,18 +82,19 @@ class TensorBoard(Callback):
                 _write_layout(charts.layout(self._charts))
 
     def on_train_begin(self, logs=None):
-        self._trained = self._train_seconds()
+        self._trained = self.trainer.clock.seconds["train"]
 
     def on_steps_end(self, first, values):
         seconds = self.trainer.clock.seconds
-        trained, self._trained = self._trained, self._train_seconds()
+        trained, self._trained = self._trained, seconds["train"]
         with self._writer.as_default(step=self.trainer.step):
             tf.summary.scalar("learning_rate", self.trainer.optimizer.learning_rate)
             if self._trained > trained:
                 speed = len(values["loss"]) / (self._trained - trained)
                 tf.summary.scalar("time/steps_per_second", speed)
-            for part in seconds:
-                tf.summary.scalar(f"time/seconds/{part}", seconds[part])
+            probes = sum(seconds[probe] for probe in kinds.PROBES)
+            tf.summary.scalar("time/seconds_of_training", seconds["train"])
+            tf.summary.scalar("time/seconds_of_probes", probes)
 
     def close(self):
         self._writer.close()
@@ -95,7 +106,7 @@ class TensorBoard(Callback):
         if key in self._charted:
             return False
         self._charted.add(key)
-        new = charts.charts(kind, _scalars(record))
+        new = charts.charts(kind, _scalars(record, self._details))
         self._charts.setdefault(kind, []).extend(new)
         return bool(new)
 
@@ -104,19 +115,22 @@ class TensorBoard(Callback):
             for summary in summaries:
                 tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
 
-    def _train_seconds(self):
-        return self.trainer.clock.seconds["train"]
 
+def _scalars(record, details):
+    """What a record is written as, name -> number; of an unknown kind, its single numbers.
 
-def _scalars(record):
-    """What a record is written as, name -> number; of an unknown kind, its single numbers."""
+    With `details`, that of each layer and of each unit, too.
+    """
     kind = kinds.KINDS.get(record["kind"])
     key = kind.key if kind else ""
     fields = kind.fields if kind else ()
     left_out = {"step", key, *(field.name for field in fields if not field.is_curve)}
-    group = f"{record['kind']}_{record[key]}" if key in record else record["kind"]
+    if key in record:
+        start = f"{kind.name}_{record[key]}/"
+    else:
+        start = (kind and kind.tags) or f"{record['kind']}/"
     scalars = {
-        f"{group}/{name}": value
+        f"{start}{name}": value
         for name, value in record.items()
         if name not in left_out and type(value) in (int, float)
     }
@@ -124,17 +138,22 @@ def _scalars(record):
         if field.name not in record:
             continue
         if field.band:
-            scalars |= _band(f"{group}/{field.band}", record[field.name], scalars)
-        elif field.layout in (Layout.LAYER, Layout.UNIT) and not field.is_list:
+            scalars |= _band(f"{start}{field.band}", record[field.name], scalars)
+        if field.layout is Layout.LAYER:
+            # A layer that has none, as a gradient of zero has no direction, takes it from no other.
+            known = [value for value in record[field.name] if not np.isnan(value)]
+            scalars |= _band(f"{start}{field.name}", known or [np.nan], scalars)
+        if details and field.layout in (Layout.LAYER, Layout.UNIT) and not field.is_list:
             values = zip(_labels(record, kind), record[field.name], strict=True)
             scalars |= {f"{kind.name}_{field.name}/{label}": value for label, value in values}
     return scalars
 
 
 def _band(name, values, known):
-    """The edges of a band, and the line in it where that is not known already."""
-    band = {f"{name}_lower": np.min(values), f"{name}_upper": np.max(values)}
-    return band if name in known else band | {name: np.median(values)}
+    """The edges of a band and the line in it: the scalar of that name, or else the median."""
+    line = known.get(name, np.median(values))
+    values = [*values, line]
+    return {name: line, f"{name}_lower": np.min(values), f"{name}_upper": np.max(values)}
 
 
 def _labels(record, kind):

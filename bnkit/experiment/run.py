@@ -6,9 +6,8 @@ import logging
 import pathlib
 
 from bnkit import callbacks, data
-from bnkit.experiment import assembly, failure, interrupt
+from bnkit.experiment import assembly, failure, interrupt, watchers
 from bnkit.experiment.description import describe, device_text
-from bnkit.experiment.watchers import watchers
 from bnkit.store import RunDir, RunError, RunFailed, is_measured
 from bnkit.training import Clock, Diverged
 
@@ -27,6 +26,7 @@ def run(
     command=(),
     progress=True,
     checkpoint_seconds=CHECKPOINT_SECONDS,
+    tensorboard_details=False,
 ):
     """Trains and measures as `settings` say; everything lands in `study_dir/RUN/`.
 
@@ -42,6 +42,7 @@ def run(
         command: The command line that asked for the run, recorded to repeat it.
         progress: Whether to show progress bars.
         checkpoint_seconds: Between two checkpoints, at least.
+        tensorboard_details: Whether TensorBoard gets a curve of each layer and each unit, too.
 
     Returns:
         The directory of the run; its `status.json` says how it ended.
@@ -76,8 +77,9 @@ def run(
             directory.start(describe(settings, study_dir, command, dataset, trainer))
         with contextlib.ExitStack() as stack:
             records = directory.records() if trainer.step else []
-            watching = watchers(
-                settings, trainer.model, dataset, directory, records, progress, stack
+            board = watchers.tensorboard(settings, directory, records, tensorboard_details, stack)
+            watching = watchers.watchers(
+                settings, trainer.model, dataset, directory, board, records, progress, stack
             )
             interruption.watch(trainer.model)
             _train(

@@ -9,7 +9,21 @@ _EVALUATED = {"samples": 500, "batch_size": 250}
 _log = logging.getLogger(__name__)
 
 
-def watchers(settings, model, dataset, directory, earlier, progress, stack):
+def tensorboard(settings, directory, earlier, details, stack):
+    """The callback that TensorBoard sees a run by; arguments as for `watchers`."""
+    # TensorBoard keeps about a thousand points of a curve, and each takes a millisecond to write.
+    board = callbacks.TensorBoard(
+        directory.tensorboard, every=-(-settings.steps // 1000), details=details
+    )
+    stack.callback(board.close)
+    defaults = type(settings)(model=settings.model).to_dict()
+    board.write_settings("/".join(directory.path.parts[-2:]), settings.to_dict(), defaults)
+    board.restore(earlier)
+    stack.callback(board.write_outcome, directory.path)
+    return board
+
+
+def watchers(settings, model, dataset, directory, board, earlier, progress, stack):
     """The callbacks of a run.
 
     Args:
@@ -17,16 +31,11 @@ def watchers(settings, model, dataset, directory, earlier, progress, stack):
         model: The model to be trained.
         dataset: Has the split `test`.
         directory: The `RunDir` that takes the records.
+        board: As `tensorboard` makes it.
         earlier: Records of an interrupted run that goes on.
         progress: Whether to show a progress bar.
         stack: A `contextlib.ExitStack` for what has to be closed.
     """
-    # TensorBoard keeps about a thousand points of a curve, and each takes a millisecond to write.
-    board = callbacks.TensorBoard(directory.tensorboard, every=-(-settings.steps // 1000))
-    stack.callback(board.close)
-    board.write_settings("/".join(directory.path.parts[-2:]), settings.to_dict())
-    board.restore(earlier)
-    stack.callback(board.write_outcome, directory.path)
 
     def write(record):
         directory.append(record)

@@ -8,6 +8,8 @@ from bnkit.store.errors import RunError
 _DESCRIPTION = "settings.json"
 _STATUS = "status.json"
 _RECORDS = "metrics.jsonl"
+# Event files have a name by which TensorBoard knows them.
+_EVENTS = "events.out.tfevents.*"
 # Names that a message lists of what is in a directory.
 _SHOWN = 5
 
@@ -40,7 +42,25 @@ class RunFiles:
 
     @property
     def tensorboard(self):
+        """Where its event files are: TensorBoard names a run by their directory.
+
+        Runs of earlier versions of bnkit go on in a directory below it.
+        """
+        return self.older_tensorboard if self.older_tensorboard.is_dir() else self.directory
+
+    @property
+    def older_tensorboard(self):
+        """Where earlier versions of bnkit have put the event files."""
         return self.directory / "tensorboard"
+
+    @property
+    def events(self):
+        """The event files, wherever they are."""
+        return [
+            path
+            for directory in (self.directory, self.older_tensorboard)
+            for path in directory.glob(_EVENTS)
+        ]
 
     @property
     def log(self):
@@ -54,14 +74,14 @@ class RunFiles:
 
     @property
     def written(self):
-        """All that bnkit writes in the directory of a run."""
+        """All that bnkit writes in the directory of a run, but for `events`."""
         return (
             self.lock,
             self.description,
             self.status,
             self.records,
             self.checkpoints,
-            self.tensorboard,
+            self.older_tensorboard,
             self.log,
         )
 

@@ -51,6 +51,7 @@ class RunDir:
 
     @property
     def tensorboard(self):
+        """Where its event files go, see `RunFiles`."""
         return self._files.tensorboard
 
     @property
@@ -79,8 +80,10 @@ class RunDir:
         for path in (self._files.description, self._files.status, self._files.records):
             path.unlink(missing_ok=True)
         Checkpoints(self.checkpoints).remove()
-        for events in self.tensorboard.glob("events.out.tfevents.*"):
-            events.unlink()
+        for path in self._files.events:
+            path.unlink()
+        with contextlib.suppress(OSError):  # It is not there, or holds what bnkit has not written.
+            self._files.older_tensorboard.rmdir()
         _write(self._files.description, {"format": contents.FORMAT, **description})
         self.set_status("running")
 

@@ -75,6 +75,7 @@ def run(
     resume=True,
     command=(),
     checkpoint_seconds=None,
+    tensorboard_details=False,
     progress=True,
 ):
     """Makes every run of a grid that has not ended yet, each in a process of its own.
@@ -91,6 +92,7 @@ def run(
             cores, and takes GPU memory only as needed.
         data_dir, resume, command: As for `experiment.run`.
         checkpoint_seconds: As for `experiment.run`, whose default it has if None.
+        tensorboard_details: As for `experiment.run`.
         progress: Whether to show a progress bar of the whole study.
 
     Returns:
@@ -106,6 +108,7 @@ def run(
     environment = _environment(jobs)
 
     options = {"data_dir": data_dir, "resume": resume, "command": list(command)}
+    options["tensorboard_details"] = tensorboard_details
     if checkpoint_seconds is not None:
         options["checkpoint_seconds"] = checkpoint_seconds
 

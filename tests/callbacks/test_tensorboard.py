@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
-from bnkit import Settings, callbacks, experiment
+from bnkit import Settings, callbacks, experiment, kinds
 from bnkit.store import RunDir
 
 
@@ -71,27 +71,34 @@ def test_records_bands_and_speed_are_there(tmp_path):
         small.split(), every=5, samples=64, batch_size=64, write=board.write
     )
     trainer.fit(small.batches(), 7, [landscape, shift, evaluation, metrics, board])
+    seconds = trainer.clock.seconds
+    seconds.update(landscape=2 - seconds["landscape"], ics=3 - seconds["ics"], compile=20)
+    seconds["train"] = 70
+    board.on_steps_end(6, {"loss": [1.0]})
     board.close()
     found = scalars(tmp_path)
-    assert sorted(found["train/loss"]) == list(range(7))
-    assert sorted(found["eval/accuracy"]) == [0, 5, 7]
+    assert sorted(found["1_training/loss"]) == list(range(7))
+    assert sorted(found["1_training/test_accuracy"]) == [0, 5, 7]
     record = landscape.records[1]
     for tag, value in {
-        "landscape/loss_lower": min(record["losses"]),
-        "landscape/loss_upper": max(record["losses"]),
-        "landscape/gradient_distance_lower": min(record["gradient_distances"]),
-        "landscape/gradient_distance_upper": max(record["gradient_distances"]),
-        "landscape/smoothness": record["smoothness"],
-        "ics_cosine/dense2": shift.records[1]["cosine"][1],
+        "2_landscape/loss_lower": min(*record["losses"], record["loss"]),
+        "2_landscape/loss_upper": max(*record["losses"], record["loss"]),
+        "2_landscape/gradient_distance_lower": min(record["gradient_distances"]),
+        "2_landscape/gradient_distance_upper": max(record["gradient_distances"]),
+        "2_landscape/smoothness": record["smoothness"],
+        "ics/cosine_lower": min(shift.records[1]["cosine"]),
+        "ics/gradient_norm": np.median(shift.records[1]["gradient_norm"]),
     }.items():
         assert abs(found[tag][5] - value) <= 1e-6 * abs(value), tag
     assert abs(found["learning_rate"][7] - 0.1) < 1e-7
     assert found["time/steps_per_second"][7] > 0
-    assert {"time/seconds/train", "time/seconds/landscape"} <= found.keys()
+    assert found["time/seconds_of_probes"][7] == 5
+    assert found["time/seconds_of_training"][7] == 70
 
 
-def test_every_chart_names_scalars_that_exist(tmp_path):
-    board = callbacks.TensorBoard(tmp_path)
+@pytest.mark.parametrize("details", [False, True])
+def test_every_chart_names_scalars_that_exist(tmp_path, details):
+    board = callbacks.TensorBoard(tmp_path, details=details)
     board.write({"step": 0, "kind": "eval", "loss": 2.0, "accuracy": 0.1})
     board.write({"step": 0, "kind": "train", "loss": 2.0, "accuracy": 0.1})
     for step in (0, 5):
@@ -110,7 +117,8 @@ def test_every_chart_names_scalars_that_exist(tmp_path):
             "loss, direction 1",
             "gradient distance, direction 1",
         ],
-        "Internal covariate shift": ["cosine"],
+        "Internal covariate shift": ["cosine, median and range over layers"]
+        + ["cosine of each layer"] * details,
     }
     matched = {}
     for title, shown in charts.items():
@@ -120,16 +128,22 @@ def test_every_chart_names_scalars_that_exist(tmp_path):
                 line, lower, upper = (
                     found[s][5] for s in (series.value, series.lower, series.upper)
                 )
-                expected = (2, 1.5, 3) if name.startswith("loss") else (0.4, 0.1, 0.7)
-                assert (line, lower, upper) == pytest.approx(expected)
+                expected = {"loss": (2, 1.5, 3), "gradient distance": (0.4, 0.1, 0.7)}
+                expected["cosine"] = (0.375, 0.25, 0.5)
+                assert (line, lower, upper) == pytest.approx(expected[name.split(",")[0]])
             else:
                 (pattern,) = chart.multiline.tag
                 matched[title, name] = {tag for tag in found if re.match(pattern, tag)}
-    assert matched == {
-        ("Training", "loss"): {"train/loss", "eval/loss"},
-        ("Training", "accuracy"): {"train/accuracy", "eval/accuracy"},
-        ("Internal covariate shift", "cosine"): {"ics_cosine/conv1", "ics_cosine/dense2"},
+    expected = {
+        ("Training", "loss"): {"1_training/loss", "1_training/test_loss"},
+        ("Training", "accuracy"): {"1_training/accuracy", "1_training/test_accuracy"},
     }
+    if details:
+        of_each = {"ics_cosine/conv1", "ics_cosine/dense2"}
+        expected["Internal covariate shift", "cosine of each layer"] = of_each
+        assert [found[f"ics_cosine/{layer}"][5] for layer in ("conv1", "dense2")] == [0.5, 0.25]
+    assert matched == expected
+    assert any("cosine/" in tag for tag in found) == details
 
 
 def test_a_resumed_run_keeps_the_charts_of_what_it_had_measured(tmp_path):
@@ -154,6 +168,7 @@ def test_activations_are_shown_as_the_histograms_that_were_counted(tmp_path):
     counted = {"edges": [-1e6, -1.0, 0.0, 2.0, 5.0, 1e6], "histogram": [[0, 6, 0, 1, 0]]}
     board.write({"step": 4, "kind": "activations", **one, **drift, **counted})
     board.close()
+    assert not scalars(tmp_path)
     ((step, found),) = [(s, v) for s, v in values(tmp_path) if v.tag == "activations/norm1_unit3"]
     assert step == 4 and found.metadata.plugin_data.plugin_name == "histograms"
     np.testing.assert_array_equal(tf.make_ndarray(found.tensor), [[-1, 0, 6], [0, 2, 0], [2, 5, 1]])
@@ -230,22 +245,52 @@ def test_a_run_that_may_go_on_has_not_come_out_yet(tmp_path, state):
 
 def test_an_experiment_writes_its_settings_and_how_it_came_out(tmp_path):
     settings = Settings(
-        model="dln", depth=1, width=2, samples=8, steps=2, norm="none", probes=("landscape",)
+        model="dln", depth=1, width=2, samples=8, steps=2, norm="none", probes=("landscape", "ics")
     )
-    directory = experiment.run(settings, tmp_path / "study", progress=False) / "tensorboard"
+    directory = experiment.run(
+        settings, tmp_path / "study", progress=False, tensorboard_details=True
+    )
     table, found = hparams(directory), scalars(directory)
     start = table["_hparams_/session_start_info"]
     assert start.group_name == f"study/{settings.run_id}"
     assert start.hparams["depth"].number_value == 1
     assert table["_hparams_/session_end_info"].status == api_pb2.STATUS_SUCCESS
-    losses = [found["train/loss"][step] for step in (0, 1)]
+    losses = [found["1_training/loss"][step] for step in (0, 1)]
     assert found["headline/loss"] == {2: pytest.approx(np.mean(losses))}
     assert found["headline/loss_range"].keys() == {2}
+    (of_a_layer,) = (tag for tag in found if tag.startswith("ics_l2/"))
+    assert found[of_a_layer] == found["ics/l2"]
+    (card,) = (tf.make_ndarray(v.tensor).item() for _, v in values(directory) if "run" in v.tag)
+    assert b"| samples | 8 |" in card
 
 
 def test_a_number_beyond_float32_is_infinite_and_no_error(tmp_path):
     board = callbacks.TensorBoard(tmp_path)
-    record = {"step": 3, "kind": "signal_propagation", "layers": ["a"], "squared_mean": [1e47]}
-    board.write(record)
+    record = {"step": 3, "kind": "signal_propagation", "layers": ["a", "b"]}
+    board.write(record | {"squared_mean": [1e47, 2.0]})
     board.close()
-    assert scalars(tmp_path)["signal_propagation_squared_mean/a"][3] == float("inf")
+    found = scalars(tmp_path)
+    assert found["signal_propagation/squared_mean_upper"][3] == float("inf")
+    assert found["signal_propagation/squared_mean_lower"][3] == 2
+
+
+def test_a_layer_without_a_value_takes_none_from_the_others(tmp_path):
+    board = callbacks.TensorBoard(tmp_path)
+    three = {"layers": ["a", "b", "c"], "cosine": [float("nan"), 0.5, 0.25]}
+    board.write({"step": 1, "kind": "ics", **three})
+    board.write({"step": 2, "kind": "ics", **three, "cosine": [float("nan")] * 3})
+    board.close()
+    found = scalars(tmp_path)
+    edges = [found[f"ics/cosine{end}"] for end in ("_lower", "", "_upper")]
+    assert [edge[1] for edge in edges] == [0.25, 0.375, 0.5]
+    assert all(np.isnan(edge[2]) for edge in edges)
+
+
+def test_tensorboard_opens_on_training_and_landscape_with_few_curves():
+    """Its first two groups, in the order of its tags, are those that it opens."""
+    of_every_run = [kinds.KINDS[name] for name in ("train", "eval", "landscape")]
+    first = {kind.tags.split("/")[0] for kind in of_every_run}
+    others = {kind.tags or kind.name for kind in kinds.KINDS.values()} - {
+        kind.tags for kind in of_every_run
+    }
+    assert sorted(first | others)[:2] == sorted(first) == ["1_training", "2_landscape"]

@@ -11,8 +11,13 @@ from bnkit import store
 PACKAGE = pathlib.Path(bnkit.__file__).parent
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if PACKAGE / "store" not in p.parents)
 NAMES = ("settings.json", "status.json", "metrics.jsonl", "checkpoints", "tensorboard", "run.log")
-# There it is a command, and the module that it starts.
-MAY_SAY = {"commands.py": ["tensorboard", "tensorboard"]}
+# There it is a command, the module that it starts, or a flag.
+MAY_SAY = {
+    "commands.py": ["tensorboard"] * 2,
+    "main.py": ["tensorboard"],
+    "command_line.py": ["tensorboard"] * 2,
+    "study/launch.py": ["tensorboard"],
+}
 
 
 def path_names(source):
@@ -107,5 +112,18 @@ def test_nothing_to_find_says_what_was_looked_for(tmp_path):
 def test_tensorboard_has_a_directory_of_each_run_and_of_the_study(tmp_path):
     made(tmp_path, "a/x")
     run = tmp_path / "a" / "x"
-    assert store.tensorboard_directory(run) == run / "tensorboard"
+    assert store.tensorboard_directory(run) == run
     assert store.tensorboard_directory(tmp_path / "a") == tmp_path / "a" / "report"
+
+
+def test_a_run_of_an_earlier_version_keeps_its_directory_for_tensorboard(tmp_path):
+    made(tmp_path, "a/x")
+    run = tmp_path / "a" / "x"
+    (run / "tensorboard").mkdir()
+    (run / "tensorboard" / "events.out.tfevents.1.machine").touch()
+    assert store.tensorboard_directory(run) == run / "tensorboard"
+    with store.RunDir(run) as directory:
+        assert directory.tensorboard == run / "tensorboard"
+        directory.start({})
+        assert directory.tensorboard == run
+    assert not (run / "tensorboard").exists()

@@ -75,6 +75,7 @@ def test_starting_again_removes_what_bnkit_wrote_and_nothing_else(tmp_path):
     own = (
         "checkpoints/ckpt-3.index",
         "checkpoints/checkpoint",
+        "events.out.tfevents.1",
         "tensorboard/events.out.tfevents.1",
     )
     foreign = ("notes.txt", "checkpoints/mine", "tensorboard/mine", "figures/mine.png", "run.log")

@@ -29,15 +29,19 @@ def headlines(runs):
     return [_headline(run) for run in ordered]
 
 
-def sentence(headline):
+def sentence(headline, python="python"):
     """How a run came out, and the command that would decide the claims on it, for the terminal.
 
     It gives accuracies, or losses if there are none; what was not recorded is left out.
+
+    Args:
+        headline: One of `headlines`.
+        python: How the interpreter is called in the shell of who reads it.
     """
     told = f"{headline['run']} {headline['status']}: {result(headline)}"
     if not headline["deciding_command"]:
         return told
-    return f"{told}\n{NEXT}: {headline['deciding_command']}"
+    return f"{told}\n{NEXT}: {python}{headline['deciding_command'].removeprefix('python')}"
 
 
 def result(headline):

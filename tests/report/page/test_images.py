@@ -22,7 +22,7 @@ def shown(directory):
     board = EventAccumulator(str(directory), size_guidance={"tensors": 0}).Reload()
     tags = board.Tags()["tensors"]
     plugins = {board.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags}
-    assert plugins <= {"images"}
+    assert plugins <= {"images", "text"}
     return {
         tag: [(e.step, list(e.tensor_proto.string_val)) for e in board.Tensors(tag)] for tag in tags
     }
@@ -59,8 +59,10 @@ def test_a_report_is_shown_with_the_run_or_the_study_that_it_is_about(tmp_path):
     show_report(page, run, step=7)
     show_report(page, run.parent)
     png = (figures / "loss.png").read_bytes()
-    assert shown(run / "tensorboard") == {"report/loss": [(7, [b"30", b"20", png])]}
-    assert shown(run.parent / "report") == {"report/loss": [(0, [b"30", b"20", png])]}
+    for directory, step in ((run, 7), (run.parent / "report", 0)):
+        found = shown(directory)
+        assert found["report/loss"] == [(step, [b"30", b"20", png])]
+        assert found["run/report"] == [(step, [f"The report: `{page}`".encode()])]
 
 
 def test_images_are_written_without_tensorflow():
