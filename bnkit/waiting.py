@@ -4,9 +4,11 @@ import contextlib
 import logging
 import sys
 import time
+import warnings
 
 # A line of the log comes after so much of the work, but not every moment, or else after so many
-# seconds, and later so much of the time that has passed: the log of many hours stays short.
+# seconds, and later so much of the time that has passed: the log of many hours stays short. The
+# first one, which says how long it will take, comes after a moment.
 _SHARE, _MOMENT = 0.1, 2
 _SECONDS, _OF_TIME_PASSED = 15, 0.05
 
@@ -17,7 +19,8 @@ _log = logging.getLogger(__name__)
 def shown(total, description, unit, *, initial=0, is_shown=True):
     """Shows work while the block runs.
 
-    While there is a bar, lines of the log stand above it.
+    While there is a bar, lines of the log stand above it. Where there is none and nobody listens to
+    the log, as in a script or a notebook of the user's own, it is written to stderr meanwhile.
 
     Args:
         total: Units of the work in all.
@@ -35,7 +38,8 @@ def shown(total, description, unit, *, initial=0, is_shown=True):
         return
     bar = _bar_class()
     if bar is None:
-        yield Lines(total, description, unit, initial)
+        with _heard(description):
+            yield Lines(total, description, unit, initial)
         return
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -48,11 +52,36 @@ def shown(total, description, unit, *, initial=0, is_shown=True):
 
 def _bar_class():
     """tqdm's class for this place; None where nobody watches, such as in a log file."""
-    # In a notebook without its widgets tqdm warns, and has but the class for terminals.
     from tqdm import std
-    from tqdm.autonotebook import tqdm
+
+    with warnings.catch_warnings():
+        # That it is in a notebook, or that there are no widgets: then it has but the class for
+        # terminals.
+        warnings.simplefilter("ignore", std.TqdmWarning)
+        from tqdm.autonotebook import tqdm
 
     return tqdm if tqdm is not std.tqdm or sys.stderr.isatty() else None
+
+
+@contextlib.contextmanager
+def _heard(description):
+    """Has the log written to stderr, after the description, unless somebody listens to it."""
+    log = logging.getLogger("bnkit")
+    if log.isEnabledFor(logging.INFO):
+        yield
+        return
+    handler, level, propagate = logging.StreamHandler(), log.level, log.propagate
+    handler.setFormatter(logging.Formatter("bnkit: %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False  # TensorFlow gives the root logger a handler, which is not for this.
+    try:
+        log.info("%s", description)
+        yield
+    finally:
+        log.propagate = propagate
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 class Bar:
@@ -90,12 +119,14 @@ class Lines:
         self._now = now
         self._done = self._first = self._said = initial
         self._start = self._said_at = now()
+        self._is_new = False
 
     def begins_now(self, description):
         _log.info("%s took %s", self._description, duration(self._now() - self._start))
         self._description = description
         self._first = self._said = self._done
         self._start = self._said_at = self._now()
+        self._is_new = True
 
     def at(self, done, values="", total=None):
         self._done = done
@@ -104,9 +135,12 @@ class Lines:
         silent = now - self._said_at
         has_come_far = done - self._said >= _SHARE * self._total and silent >= _MOMENT
         is_long = silent >= max(_SECONDS, _OF_TIME_PASSED * (now - self._start))
-        if not self._total or not (has_come_far or is_long):
+        is_first = self._is_new and silent >= _MOMENT and self._first < done < self._total
+        if not self._total or not (has_come_far or is_long or is_first):
             return
-        self._said, self._said_at = done, now
+        if has_come_far or is_long:
+            self._said = done
+        self._said_at, self._is_new = now, False
         parts = [f"{done} of {self._total} {self._unit}s ({100 * done // self._total} %)"]
         parts += [values] if values else []
         if self._first < done < self._total:

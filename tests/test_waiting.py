@@ -28,7 +28,7 @@ def lines(caplog):
     return make
 
 
-def test_a_line_for_every_tenth_with_the_time_that_is_left(lines):
+def test_a_line_at_once_and_for_every_tenth_with_the_time_that_is_left(lines):
     work = lines(100)
     lines.clock.seconds = 7
     work.begins_now("work")
@@ -36,11 +36,12 @@ def test_a_line_for_every_tenth_with_the_time_that_is_left(lines):
         lines.clock.seconds += 0.5
         work.at(step, f"loss {step}")
     said = lines.said()
-    assert said[:2] == [
+    assert said[:3] == [
         "work: compiling took 7 s",
+        "work: 4 of 100 steps (4 %), loss 4, 48 s left",
         "work: 10 of 100 steps (10 %), loss 10, 45 s left",
     ]
-    assert len(said) == 11 and said[-1] == "work: 100 of 100 steps (100 %), loss 100"
+    assert len(said) == 12 and said[-1] == "work: 100 of 100 steps (100 %), loss 100"
 
 
 def test_slow_work_has_a_line_every_15_seconds_and_later_more_seldom(lines):
@@ -102,3 +103,25 @@ def test_elsewhere_there_are_lines_and_on_request_nothing(caplog):
 )
 def test_a_duration_is_said_as_people_do(seconds, shown):
     assert waiting.duration(seconds) == shown
+
+
+def test_lines_are_heard_where_nobody_listens_to_the_log(capsys, caplog):
+    log = logging.getLogger("bnkit")
+    caplog.set_level(logging.NOTSET, "bnkit")
+    before = list(log.handlers)
+    with waiting.shown(4, "work: compiling", "step") as work:
+        work.begins_now("work")
+        log.info("a message")
+    assert capsys.readouterr().err.splitlines() == [
+        "bnkit: work: compiling",
+        "bnkit: work: compiling took 0 s",
+        "bnkit: a message",
+    ]
+    log.info("not heard any more")
+    assert not capsys.readouterr().err
+    assert not [record for record in caplog.records if record.name.startswith("bnkit")]
+    assert (log.handlers, log.level, log.propagate) == (before, logging.NOTSET, True)
+    caplog.set_level(logging.INFO, "bnkit")
+    with waiting.shown(4, "work", "step") as work:
+        work.begins_now("work")
+    assert not capsys.readouterr().err

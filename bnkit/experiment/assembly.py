@@ -68,7 +68,13 @@ def _strategy(name):
     if name == "cpu":
         tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.list_logical_devices("GPU")
-    return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
+    log = tf.get_logger()
+    level = log.level
+    log.setLevel("WARNING")  # In a notebook it would list the devices, which bnkit does.
+    try:
+        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
+    finally:
+        log.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -70,7 +70,10 @@ def run(
             )
         with clock("compile"):
             trainer = assembly.make_trainer(settings, dataset, batches, clock)
-        _log.info("%s trains on %s", settings.run_id, device_text(trainer))
+        _log.info(
+            "%s trains on %s; how long it takes is known once it is compiled",
+            *(settings.run_id, device_text(trainer)),
+        )
         save_status = functools.partial(_save_status, directory, trainer)
         checkpoint = _checkpoint(directory, trainer, save_status, checkpoint_seconds)
         if not (resume and _goes_on(directory, dataset, trainer, checkpoint, earlier)):
