@@ -10,6 +10,7 @@ from bnkit import kinds
 from bnkit.callbacks import card, charts, hparams
 from bnkit.callbacks.base import Callback
 from bnkit.kinds import Layout
+from bnkit.store import RUN_EVENTS
 
 
 class TensorBoard(Callback):
@@ -18,10 +19,10 @@ class TensorBoard(Callback):
     Of the records of training steps, one of `every`; those of probes, all.
 
     TensorBoard opens on loss, accuracy and landscape, whose tags come first. The landscape appears
-    as bands: a line with a lower and an upper edge; so does what is measured of each layer, with
-    the median, the smallest and the largest over the layers. Units appear as histograms. The tab
-    Custom Scalars shows the bands as such; the tab HParams the runs as a table, and the tab Text
-    the settings, of those for which `write_settings` and `write_outcome` are called.
+    as bands: a line with a lower and an upper edge. So does what is measured of each layer: the
+    median, the smallest and the largest over the layers. Units appear as histograms. The tab Custom
+    Scalars shows the bands as such. With `write_settings` and `write_outcome`, the run is in the
+    table of the tab HParams, and its settings are in the tab Text.
 
     Args:
         directory: Where the event files go.
@@ -36,7 +37,7 @@ class TensorBoard(Callback):
         super().__init__()
         self._every = every
         self._details = details
-        self._writer = tf.summary.create_file_writer(str(directory))
+        self._writer = tf.summary.create_file_writer(str(directory), filename_suffix=RUN_EVENTS)
         self._charted = set()
         self._charts = {}
 

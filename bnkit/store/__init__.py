@@ -9,7 +9,15 @@ from bnkit.store.contents import ENDED, STATES, describe
 from bnkit.store.encoding import from_json, to_json
 from bnkit.store.errors import FormatError, RunError, RunFailed
 from bnkit.store.files import replace_file
-from bnkit.store.layout import RunFiles, find_runs, is_run, tensorboard_directory
+from bnkit.store.layout import (
+    EVENTS,
+    REPORT_EVENTS,
+    RUN_EVENTS,
+    RunFiles,
+    find_runs,
+    is_run,
+    tensorboard_directory,
+)
 from bnkit.store.reading import (
     StepCounter,
     check_replaceable,
@@ -22,6 +30,9 @@ from bnkit.store.run_dir import RunDir
 
 __all__ = [
     "ENDED",
+    "EVENTS",
+    "REPORT_EVENTS",
+    "RUN_EVENTS",
     "STATES",
     "Checkpoints",
     "FormatError",

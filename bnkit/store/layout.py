@@ -1,6 +1,7 @@
 """Where a run keeps what, and where runs are found."""
 
 import dataclasses
+import itertools
 import pathlib
 
 from bnkit.store.errors import RunError
@@ -8,8 +9,9 @@ from bnkit.store.errors import RunError
 _DESCRIPTION = "settings.json"
 _STATUS = "status.json"
 _RECORDS = "metrics.jsonl"
-# Event files have a name by which TensorBoard knows them.
-_EVENTS = "events.out.tfevents.*"
+# How the names of event files begin, and how those of a run and of its report end: there may be
+# some that bnkit has not written.
+EVENTS, RUN_EVENTS, REPORT_EVENTS = "events.out.tfevents.", ".bnkit", ".report"
 # Names that a message lists of what is in a directory.
 _SHOWN = 5
 
@@ -56,11 +58,8 @@ class RunFiles:
     @property
     def events(self):
         """The event files, wherever they are."""
-        return [
-            path
-            for directory in (self.directory, self.older_tensorboard)
-            for path in directory.glob(_EVENTS)
-        ]
+        own = (self.directory.glob(f"{EVENTS}*{end}") for end in (RUN_EVENTS, REPORT_EVENTS))
+        return [*itertools.chain(*own), *self.older_tensorboard.glob(f"{EVENTS}*")]
 
     @property
     def log(self):

@@ -75,10 +75,18 @@ def test_starting_again_removes_what_bnkit_wrote_and_nothing_else(tmp_path):
     own = (
         "checkpoints/ckpt-3.index",
         "checkpoints/checkpoint",
-        "events.out.tfevents.1",
+        "events.out.tfevents.1.bnkit",
+        "events.out.tfevents.1.report",
         "tensorboard/events.out.tfevents.1",
     )
-    foreign = ("notes.txt", "checkpoints/mine", "tensorboard/mine", "figures/mine.png", "run.log")
+    foreign = (
+        "notes.txt",
+        "events.out.tfevents.2",
+        "checkpoints/mine",
+        "tensorboard/mine",
+        "figures/mine.png",
+        "run.log",
+    )
     with RunDir(tmp_path) as run:
         assert run.description is None
         run.start(DESCRIPTION)

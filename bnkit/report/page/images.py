@@ -16,9 +16,7 @@ from tensorboard.plugins.text import metadata as text
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from bnkit.report.page import figure_files
-from bnkit.store import tensorboard_directory
-
-_SUFFIX = ".report"
+from bnkit.store import EVENTS, REPORT_EVENTS, tensorboard_directory
 
 
 def show_report(page, path, step=0):
@@ -44,10 +42,10 @@ def write_images(directory, pngs, step=0, card=""):
     """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    earlier = list(directory.glob(f"events.out.tfevents.*{_SUFFIX}"))
+    earlier = list(directory.glob(f"{EVENTS}*{REPORT_EVENTS}"))
     now = time.time()
     # A new name: TensorBoard would not notice new content in a file that it has already read.
-    path = directory / f"events.out.tfevents.{now:.6f}{_SUFFIX}"
+    path = directory / f"{EVENTS}{now:.6f}{REPORT_EVENTS}"
     values = [_text("run/report", card)] if card else []
     values += [_image(pathlib.Path(png)) for png in pngs]
     with open(path, "wb") as file:
