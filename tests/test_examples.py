@@ -1,8 +1,11 @@
 """Every example runs, at small size, as its user starts it, and shows what it promises."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 
 import bnkit
+from bnkit import main
 
 ROOT = pathlib.Path(bnkit.__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -54,6 +58,35 @@ def _run(place, name, *arguments):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture
+def in_process(place, monkeypatch):
+    """`run(name, *arguments)`: what the example prints, with its commands in this process.
+
+    A command `python -m bnkit.main ...` that it starts is made here, which saves the import of
+    TensorFlow; a study still has a process for every run.
+    """
+
+    def subprocess_run(command, env=None):
+        assert command[:3] == [sys.executable, "-m", "bnkit.main"]
+        with pytest.MonkeyPatch.context() as patch:
+            for key, value in (env or {}).items():
+                patch.setenv(key, value)
+            return subprocess.CompletedProcess(command, main.main(command[2:]))
+
+    def run(name, *arguments):
+        path = str(EXAMPLES / name)
+        monkeypatch.chdir(place)
+        monkeypatch.setattr(sys, "argv", [path, *arguments])
+        monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+        monkeypatch.setattr(subprocess, "run", subprocess_run)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            runpy.run_path(path, run_name="__main__")
+        return printed.getvalue()
+
+    return run
 
 
 def _landscape(run):
@@ -112,9 +145,9 @@ def test_students_is_kept_without_outputs():
     assert [cell for cell in code if cell.outputs or cell.execution_count is not None] == []
 
 
-def test_researcher(place, images):
+def test_researcher(in_process, place, images):
     arms = ("--norm=none,pixel_norm:PixelNorm", "--seed=0", "--model=mlp", "--width=0.02")
-    printed = _run(place, "researcher.py", *arms, f"--dataset={images}", *SMALL)
+    printed = in_process("researcher.py", *arms, f"--dataset={images}", *SMALL)
     claims = bnkit.load_claims(place / "reports" / "researcher")
     ours = claims[claims["arm"] == "pixel_norm:PixelNorm"]
     assert set(ours["baseline"]) == {"none"}
@@ -137,9 +170,9 @@ def test_engineer(place, images):
     assert (place / "reports" / "engineer" / "figures" / "ics.png").is_file()
 
 
-def test_transformer(place, images):
+def test_transformer(in_process, place, images):
     small = ("--norm=layer", "--seed=0", "--width=0.1", f"--dataset={images}", *SMALL)
-    printed = _run(place, "transformer.py", *small)
+    printed = in_process("transformer.py", *small)
     rows = [line.split() for line in printed.splitlines()[-2:]]
     assert [row[:2] for row in rows] == [["post", "layer"], ["pre", "layer"]]
     runs = (place / "runs" / "transformer").glob("layer-*")

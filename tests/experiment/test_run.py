@@ -17,7 +17,6 @@ from bnkit.data import load_gaussian
 from bnkit.store import RunDir, RunError, RunFailed
 from bnkit.training import Trainer
 
-
 # Where it is not the network that matters: tracing one of three layers is a matter of a second.
 SMALL = {"model": "mlp", "depth": 3}
 

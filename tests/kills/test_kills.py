@@ -122,20 +122,16 @@ def undisturbed(tmp_path_factory):
     return of
 
 
-SHORT = ("recording", "between the files of a checkpoint")
-
-
-@pytest.mark.parametrize(
-    ("moment", "count"),
-    [
-        pytest.param(moment, count, marks=() if moment in SHORT else pytest.mark.long)
-        for moment, count in MOMENTS.items()
-    ],
-)
-def test_killed_at_a_named_moment(tmp_path, undisturbed, moment, count):
-    process = run("dln", tmp_path, moment, count)
+def kill(task, folder, moment, count):
+    process = run(task, folder, moment, count)
     output, _ = process.communicate(timeout=500)
     assert process.returncode == -9, output
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("moment", "count"), MOMENTS.items())
+def test_killed_at_a_named_moment(tmp_path, undisturbed, moment, count):
+    kill("dln", tmp_path, moment, count)
     finish("dln", tmp_path)
     assert_same(tmp_path, undisturbed("dln"))
 
@@ -172,8 +168,11 @@ def test_killed_at_random_moments_until_done(tmp_path, undisturbed, task):
     print(f"{task}: {kills} kills, at most {steps} steps or {seconds:.1f} s lost")
 
 
-def test_terminated_it_saves_says_so_and_goes_on(tmp_path, undisturbed):
-    """SIGTERM, as batch systems send it: no report, exit code 130, and nothing lost."""
+def test_terminated_and_killed_twice_it_ends_as_if_nothing_had_happened(tmp_path, undisturbed):
+    """SIGTERM, as batch systems send it: no report, exit code 130, and nothing lost.
+
+    Then it is killed between the files of a checkpoint, and in the middle of a record.
+    """
     process = start("dln", tmp_path, "-m", "bnkit.main")
     deadline = time.monotonic() + 200
     records = tmp_path / "runs" / "main"
@@ -185,5 +184,7 @@ def test_terminated_it_saves_says_so_and_goes_on(tmp_path, undisturbed):
     assert process.returncode == 130, output
     assert "stopped by SIGTERM after" in output and "the same command goes on" in output
     assert not list((tmp_path / "reports").rglob("index.html"))
+    kill("dln", tmp_path, "between the files of a checkpoint", 2)
+    kill("dln", tmp_path, "recording", 100)
     finish("dln", tmp_path)
     assert_same(tmp_path, undisturbed("dln"))
