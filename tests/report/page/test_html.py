@@ -31,7 +31,8 @@ BROWSER_FLAGS = (
 )
 
 
-def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path):
+def test_names_are_escaped_and_missing_kinds_are_named(runs, tmp_path, real_figures):
+    real_figures("loss", "loss_band", "time_spent")
     runs(norm=HOSTILE, steps=60, kinds=("train", "landscape"), status="running")
     runs(norm="none", steps=120, kinds=("train", "landscape"))
     runs(norm="bn", steps=60, kinds=("train",), status="diverged")
@@ -76,7 +77,8 @@ def test_random_directions_are_missed_only_where_they_were_asked_for(runs, tmp_p
     assert "andom directions" not in write_report(not_asked, tmp_path / "not").read_text()
 
 
-def test_nothing_is_missed_of_a_run_without_probes(runs, tmp_path):
+def test_nothing_is_missed_of_a_run_without_probes(runs, tmp_path, real_figures):
+    real_figures("largest_learning_rate")
     for norm in ("none", "bn"):
         for lr in (0.1, 0.2, 0.5):
             runs(norm=norm, lr=lr, steps=60, kinds=("train", "eval"), probes=[])
@@ -185,7 +187,8 @@ def test_the_page_opens_with_the_scorecard_whose_cells_lead_to_their_details(run
     assert "see BN against none" in text and text.count("<script") == 1
 
 
-def test_the_first_screen_answers_above_one_figure(runs, tmp_path):
+def test_the_first_screen_answers_above_one_figure(runs, tmp_path, real_figures):
+    real_figures("loss_band")
     study = arms(runs, probes=["landscape"], kinds=("train", "landscape"), steps=400, lr=0.1)
     text = write_report(study, tmp_path / "report").read_text()
     told = answer.answer(read_claims(tmp_path / "report"))
@@ -269,7 +272,8 @@ def test_arms_are_switched_off_and_values_are_told(runs, tmp_path):
 
 
 @pytest.mark.skipif(not BROWSER, reason="no browser is installed")
-def test_a_browser_opens_the_page(runs, tmp_path):
+def test_a_browser_opens_the_page(runs, tmp_path, real_figures):
+    real_figures()
     study = arms(runs, status="diverged", study="<i>study")
     made = write_report(study, tmp_path / "report")
     # A cell's link unfolds the part that it leads to, without a script.

@@ -62,7 +62,8 @@ def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
     assert "0123456789abcdef" in text and "2.21.0" in text
 
 
-def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path):
+def test_a_regression_shows_losses_and_misses_no_accuracy(runs, tmp_path, real_figures):
+    real_figures("loss", "ics")
     probes = ["landscape", "ics"]
     path = runs(model="dln", steps=400, kinds=("train", "eval", *probes), probes=probes)
     text = write_report(path, tmp_path / "report").read_text()
