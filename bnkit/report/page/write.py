@@ -1,5 +1,7 @@
 """A report on disk: the page, the verdicts, and every figure as PNG, PDF and CSV."""
 
+import contextlib
+import gc
 import logging
 import pathlib
 
@@ -47,7 +49,8 @@ def write_report(path, directory, progress=False, baselines=None):
     _check_baselines(baselines, runs)
     directory = pathlib.Path(directory)
     (directory / figure_files.FOLDER).mkdir(parents=True, exist_ok=True)
-    drawn, left_out, failures = _draw(parts.split(runs), directory, progress)
+    with _little_garbage_collection():
+        drawn, left_out, failures = _draw(parts.split(runs), directory, progress)
     damages = [*damages, *failures]
     for damage in damages:
         _log.warning("%s", damage)
@@ -97,6 +100,20 @@ def _draw(found, directory, progress):
                 left_out += [lacking] if lacking else []
                 shown.at(number)
     return drawn, left_out, failures
+
+
+@contextlib.contextmanager
+def _little_garbage_collection():
+    """Keeps what is there already out of the search for garbage.
+
+    A figure is a million objects that refer to one another, so that the search is on all the time,
+    and in a process with TensorFlow there is far more to search than the figures.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _draw_one(entry, part, tables, directory, drawn, failures):
