@@ -40,7 +40,7 @@ def test_the_page_needs_nothing_else_and_every_file_is_there(runs, tmp_path):
     )
     found = read_runs(path)
     names = {entry.name for entry in figures.FIGURES if entry.applies(found)}
-    over_rates = {"learning_rate_envelope", "largest_learning_rate", "smoothness_map"}
+    over_rates = {"learning_rate_envelope", "largest_learning_rate", "smoothness_map", "range_test"}
     assert {entry.name for entry in figures.FIGURES} - names == over_rates
     expected = {f"figures/{name}.{suffix}" for name in names for suffix in ("png", "pdf", "csv")}
     written = {str(one.relative_to(made.parent)) for one in contents(made.parent)}
