@@ -12,9 +12,9 @@ demo: .venv/installed
 test: .venv/installed
 	.venv/bin/python -m pytest -n 2
 
-# Runs that are killed again and again: half an hour and more.
+# Runs that are killed again and again, and runs on three workers: half an hour and more.
 test-long: .venv/installed
-	.venv/bin/python -m pytest -m "long or not long" tests/kills
+	.venv/bin/python -m pytest -m "long or not long" tests/kills tests/workers
 
 lint: .venv/installed
 	.venv/bin/ruff check

@@ -12,7 +12,14 @@ from bnkit.flag_parsers import LIST_PARSERS, PARSERS, RATES
 from bnkit.kinds import KINDS, PROBES
 from bnkit.messages import one_line
 from bnkit.rules import AUTO, COUNT, POSITIVE
-from bnkit.settings import OPTIMIZERS, PRECISIONS, STRATEGIES, Settings, SettingsError
+from bnkit.settings import (
+    MULTIWORKER,
+    OPTIMIZERS,
+    PRECISIONS,
+    STRATEGIES,
+    Settings,
+    SettingsError,
+)
 
 _PURPOSE = """\
 Trains a network with a normalisation, measures the landscape of its loss on the way, and reports.
@@ -98,7 +105,8 @@ _HELP = {
         "sync_norm": "batch statistics of the global batch instead of each replica's",
         "precision": f"compute type of the layers: {', '.join(PRECISIONS)}",
         "strategy": f"{STRATEGIES[0]} mirrors over all GPUs, or uses the CPU; "
-        f"{STRATEGIES[1]} leaves GPUs alone",
+        f"{STRATEGIES[1]} leaves GPUs alone; {MULTIWORKER} makes one run on the workers that "
+        "TF_CONFIG or SLURM names, each started with the same command",
     },
     "Measuring": {
         "probes": "comma-separated list of what to measure; empty for nothing",
@@ -166,6 +174,7 @@ def parse(argv):
         grid = study.grid(**choices)
         for settings in grid:
             memory.check(settings)
+        _check_cluster(values, grid)
     except SettingsError as error:
         raise FlagError(
             f"flag --{error.field}={_shown(error.value)}: must be {error.valid}"
@@ -271,6 +280,24 @@ def _check(values):
     if math.prod(map(len, lists.values())) > _MOST_RUNS:
         most = f"shorter: all lists together make at most {_MOST_RUNS:,} runs"
         raise SettingsError(longest, lists[longest], most)
+
+
+def _check_cluster(values, grid):
+    """Checks that a cluster is asked for one run, and not for several.
+
+    Raises:
+        SettingsError: If it is.
+    """
+    many = {
+        f"a grid of {len(grid)} runs": len(grid) > 1,
+        f"--lr={AUTO}": values.lr == (AUTO,),
+        "--estimate": values.estimate,
+    }
+    asked = [what for what, is_asked in many.items() if is_asked]
+    if values.strategy == MULTIWORKER and asked:
+        others = " or ".join(name for name in STRATEGIES if name != MULTIWORKER)
+        valid = f"{others} with {asked[0]}: a cluster makes one run at a time"
+        raise SettingsError("strategy", values.strategy, valid)
 
 
 def _wrapped(label, text, indent=_INDENT):

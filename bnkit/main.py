@@ -4,6 +4,7 @@ As in `python -m bnkit.main --norm=bn --lr=0.5`; the flags are in `bnkit.command
 """
 
 import logging
+import os
 import pathlib
 import signal
 import sys
@@ -13,6 +14,7 @@ from bnkit import backend, memory, preflight, study, waiting
 from bnkit.command_line import FlagError, help_text, parse
 from bnkit.messages import one_line, python_command, say
 from bnkit.rules import AUTO
+from bnkit.settings import MULTIWORKER
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
@@ -174,14 +176,29 @@ def _study_dir(values):
 def _run(values, settings, command):
     """Trains, measures, reports; returns the exit code."""
     study.choose_kernels(_study_dir(values) / settings.run_id, values.resume)
+    is_chief = True
+    if settings.strategy == MULTIWORKER:
+        # TensorFlow shows the end of another worker, even after the training, as an error.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # Before TensorFlow computes anything, as a check of code of the user's own lets it.
+        with backend.without_start_up_messages():
+            from bnkit.training import WorkerLost, cluster
+        try:
+            is_chief = cluster.connect().cluster_resolver.task_id == 0
+        except WorkerLost as error:
+            return _fail(error, code=1)
+        except ValueError as error:
+            return _fail(error)
     try:
-        study.state(settings, _study_dir(values), resume=values.resume)
+        if is_chief:
+            study.state(settings, _study_dir(values), resume=values.resume)
         (settings,) = preflight.check([settings], values.data_dir or None, values.epochs)
         directory = _study_dir(values) / settings.run_id
         report = pathlib.Path(values.reports_dir) / values.study / settings.run_id
-        # Now rather than after the training: a folder may not be writable.
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        report.mkdir(parents=True, exist_ok=True)
+        if is_chief:
+            # Now rather than after the training: a folder may not be writable.
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            report.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError, RunError) as error:
         return _fail(error)
     _log.info(
@@ -204,9 +221,11 @@ def _run(values, settings, command):
             checkpoint_seconds=values.checkpoint_seconds,
             tensorboard_details=values.tensorboard_details,
         )
+    except experiment.WorkerLost as error:
+        return _fail(error, code=1)
     except Exception as error:
         return _fail_run(error, directory)
-    return _report_run(values, directory, report)
+    return _report_run(values, directory, report) if is_chief else 0
 
 
 def _report_run(values, directory, report):

@@ -29,7 +29,8 @@ OPTIMIZERS = (
 )
 SCHEDULES = ("constant", "cosine", "step", "range")
 PRECISIONS = ("float32", "bfloat16", "float16")
-STRATEGIES = ("auto", "cpu")
+MULTIWORKER = "multiworker"
+STRATEGIES = ("auto", "cpu", MULTIWORKER)
 
 # Arguments in one text -> those that are given a value anyway.
 _ARGUMENTS = {
@@ -178,7 +179,8 @@ class Settings:
         sync_norm: Whether normalisations that take statistics over the batch take those of the
             global batch instead of each replica's.
         precision: Compute type of the layers; variables and statistics stay float32.
-        strategy: `auto` mirrors over all GPUs, or uses the CPU; `cpu` leaves GPUs alone.
+        strategy: `auto` mirrors over all GPUs, or uses the CPU; `cpu` leaves GPUs alone;
+            `multiworker` is one run on the workers of a cluster, however many there are.
 
     Raises:
         SettingsError: names the field, what came and what is valid.

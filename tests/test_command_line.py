@@ -275,3 +275,17 @@ def test_a_flag_file_is_valid_and_says_what_it_is_for(path):
         # What is compared is measured on one grid of step sizes.
         for model in {settings.model for settings in grid}:
             assert len({s.step_sizes for s in grid if s.model == model}) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        (["--lr=0.1,0.5", "--seed=0,1,2"], "a grid of 6 runs"),
+        (["--lr=auto"], "--lr=auto"),
+        (["--estimate"], "--estimate"),
+    ],
+)
+def test_a_cluster_makes_one_run_at_a_time(flags, asked):
+    assert settings_of("--strategy=multiworker", "--dry_run")[0].strategy == "multiworker"
+    with pytest.raises(FlagError, match=f"=multiworker: must be auto or cpu with {asked}"):
+        parse(["bnkit", "--strategy=multiworker", *flags])

@@ -1,5 +1,6 @@
 """One run from top to bottom: the only place where everything is put together."""
 
 from bnkit.experiment.run import run
+from bnkit.training import WorkerLost
 
-__all__ = ["run"]
+__all__ = ["WorkerLost", "run"]

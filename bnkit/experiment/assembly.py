@@ -7,13 +7,36 @@ import numpy as np
 import tensorflow as tf
 
 from bnkit import data, families, layers, models
-from bnkit.training import Trainer, optimizers
+from bnkit.settings import MULTIWORKER, SettingsError
+from bnkit.training import Trainer, Workers, cluster, optimizers
 
 _POLICIES = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
 }
+
+
+def workers(settings):
+    """The `Workers` that make a run of these settings: this process, unless there are several.
+
+    Raises:
+        ClusterError: If it is not known who they are.
+        WorkerLost: If one does not come.
+        ValueError: For settings that so many cannot share.
+    """
+    if settings.strategy != MULTIWORKER:
+        return Workers()
+    strategy = cluster.connect()
+    if settings.precision == "float16":
+        # Whether a scaled gradient is finite is decided by each replica, before they exchange any.
+        valid = f"float32 or bfloat16 with strategy={MULTIWORKER}"
+        raise SettingsError("precision", settings.precision, valid)
+    replicas = strategy.num_replicas_in_sync
+    if settings.batch_size % replicas:
+        valid = f"a multiple of the {replicas} replicas"
+        raise SettingsError("batch_size", settings.batch_size, valid)
+    return Workers(strategy)
 
 
 def load_dataset(settings, data_dir, progress):
@@ -32,6 +55,24 @@ def load_dataset(settings, data_dir, progress):
         image_size=settings.image_size,
         progress=progress,
     )
+
+
+def prepare(settings, workers, data_dir, progress, clock):
+    """The data of a run, its batches, and its `Trainer`, at its initial weights.
+
+    Raises:
+        ValueError: As the functions above and below say.
+        ClusterError: If other workers have other settings or data.
+    """
+    with clock("data"):
+        dataset = load_dataset(settings, data_dir, progress)
+        batches = data.Batches(
+            dataset.train, settings.batch_size, seed=settings.seed, augment=settings.augment
+        )
+    workers.check_same(settings.run_id, dataset.fingerprint)
+    with clock("compile"):
+        trainer = make_trainer(settings, dataset, batches, clock)
+    return dataset, batches, trainer
 
 
 def make_trainer(settings, dataset, batches, clock):
@@ -65,6 +106,8 @@ def make_trainer(settings, dataset, batches, clock):
 
 
 def _strategy(name):
+    if name == MULTIWORKER:
+        return cluster.connect()
     if name == "cpu":
         tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.list_logical_devices("GPU")

@@ -24,6 +24,7 @@ def describe(settings, study_dir, command, dataset, trainer):
         },
         device={
             "strategy": type(trainer.strategy).__name__,
+            "workers": trainer.workers.count,
             "replicas": trainer.replicas,
             "devices": [_device_name(d) for d in trainer.strategy.extended.worker_devices],
             "cores": os.cpu_count(),
@@ -38,7 +39,8 @@ def device_text(trainer):
     devices = [_device_name(d) for d in trainer.strategy.extended.worker_devices]
     named = f"{len(devices)} x {devices[0]}" if len(devices) > 1 else devices[0]
     cores = f" with {os.cpu_count()} cores" if devices == ["CPU"] else ""
-    return f"{named}{cores}, {trainer.model.count_params():,} parameters"
+    workers = f"{trainer.workers.count} workers, each with " if trainer.workers.count > 1 else ""
+    return f"{workers}{named}{cores}, {trainer.model.count_params():,} parameters"
 
 
 def _device_name(device):

@@ -5,11 +5,11 @@ import functools
 import logging
 import pathlib
 
-from bnkit import callbacks, data
+from bnkit import callbacks
 from bnkit.experiment import assembly, failure, interrupt, watchers
 from bnkit.experiment.description import describe, device_text
 from bnkit.store import RunDir, RunError, RunFailed, is_measured
-from bnkit.training import Clock, Diverged
+from bnkit.training import Clock, Diverged, WorkerLost
 
 # What a crash loses of a run at most; Ctrl-C loses nothing.
 CHECKPOINT_SECONDS = 30.0
@@ -34,6 +34,10 @@ def run(
     both unless `resume` is false. Ctrl-C, SIGTERM and SIGHUP end the run after the current steps,
     with a checkpoint; the third of them ends it at once.
 
+    With `strategy="multiworker"` every worker of the cluster makes the same call, before TensorFlow
+    has computed anything in its process. The chief alone reads and writes the run's directory. Such
+    a signal to any of them ends the run on all.
+
     Args:
         settings: `bnkit.Settings`.
         study_dir: Directory of the study, made if needed.
@@ -52,24 +56,25 @@ def run(
         RunFailed: If it fails while it trains.
         RunError: If another process is writing to the same run, its data have changed, or it has
             records and no checkpoint to go on from.
-        KeyboardInterrupt: For a signal before there is anything to save.
+        WorkerLost: If the connection with another worker breaks. The run can go on.
+        KeyboardInterrupt: For a signal before there is anything to save; on a worker that is not
+            the chief, for any.
     """
     clock = Clock()
+    workers = assembly.workers(settings)
+    if not workers.is_chief:
+        _assist(settings, workers, data_dir, progress, clock)
+        return pathlib.Path(study_dir) / settings.run_id
     with (
+        workers.noticed(),
         interrupt.interruption() as interruption,
         RunDir(pathlib.Path(study_dir) / settings.run_id) as directory,
     ):
         earlier = directory.status if resume else None
-        if resume and is_measured(directory.path):
+        if workers.of_chief(resume and is_measured(directory.path)):
             _log.info("%s is already measured; --noresume measures it again", directory.path)
             return directory.path
-        with clock("data"):
-            dataset = assembly.load_dataset(settings, data_dir, progress)
-            batches = data.Batches(
-                dataset.train, settings.batch_size, seed=settings.seed, augment=settings.augment
-            )
-        with clock("compile"):
-            trainer = assembly.make_trainer(settings, dataset, batches, clock)
+        dataset, batches, trainer = assembly.prepare(settings, workers, data_dir, progress, clock)
         _log.info(
             "%s trains on %s; how long it takes is known once it is compiled",
             *(settings.run_id, device_text(trainer)),
@@ -78,6 +83,7 @@ def run(
         checkpoint = _checkpoint(directory, trainer, save_status, checkpoint_seconds)
         if not (resume and _goes_on(directory, dataset, trainer, checkpoint, earlier)):
             directory.start(describe(settings, study_dir, command, dataset, trainer))
+        trainer.share_state()
         with contextlib.ExitStack() as stack:
             records = directory.records() if trainer.step else []
             board = watchers.tensorboard(settings, directory, records, tensorboard_details, stack)
@@ -89,6 +95,34 @@ def run(
                 trainer, batches, settings.steps, checkpoint, watching, save_status, interruption
             )
         return directory.path
+
+
+def _assist(settings, workers, data_dir, progress, clock):
+    """The part of a worker that is not the chief: it computes, and leaves nothing on disk."""
+    with workers.noticed(), interrupt.interruption() as interruption:
+        if workers.of_chief(False):
+            _log.info("%s is already measured", settings.run_id)
+            return
+        _, batches, trainer = assembly.prepare(settings, workers, data_dir, progress, clock)
+        trainer.share_state()
+        _log.info(
+            "worker %d of %d helps with %s from step %d on; worker 0 shows and writes everything",
+            *(workers.index, workers.count, settings.run_id, trainer.step),
+        )
+        interruption.watch(trainer.model)
+        try:
+            with workers.noticed():
+                trainer.fit(batches, settings.steps, watchers.probes(settings, trainer.model))
+        except Diverged as error:
+            _log.info("%s diverged: %s", settings.run_id, error)
+            return
+        except WorkerLost:
+            raise
+        except Exception as error:
+            raise RunFailed(failure.in_one_line(error, trainer)) from error
+        if trainer.step < settings.steps:
+            raise KeyboardInterrupt
+        _log.info("all %d steps are made", settings.steps)
 
 
 def _checkpoint(directory, trainer, save_status, seconds):
@@ -140,11 +174,15 @@ def _check_same_data(directory, dataset):
 def _train(trainer, batches, steps, checkpoint, watching, save_status, interruption):
     """Trains to the last step, or until something ends it; the status says what."""
     try:
-        trainer.fit(batches, steps, [checkpoint, *watching])
+        with trainer.workers.noticed():
+            trainer.fit(batches, steps, [checkpoint, *watching])
         if trainer.step < steps:
             checkpoint.save()
     except Diverged as error:
         save_status("diverged", str(error))
+    except WorkerLost as error:
+        save_status("interrupted", str(error))
+        raise
     except KeyboardInterrupt:
         save_status("interrupted", f"{interruption.reason}, in the middle of a call")
     except Exception as error:
@@ -155,7 +193,7 @@ def _train(trainer, batches, steps, checkpoint, watching, save_status, interrupt
         raise RunFailed(reason) from error
     else:
         if trainer.step < steps:
-            save_status("interrupted", interruption.reason)
+            save_status("interrupted", interruption.reason or "stopped on another worker")
             _log.info("the same command goes on from step %d", trainer.step)
         else:
             save_status("done")

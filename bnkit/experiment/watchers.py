@@ -41,6 +41,27 @@ def watchers(settings, model, dataset, directory, board, earlier, progress, stac
         directory.append(record)
         board.write(record)
 
+    found = probes(settings, model, write)
+    for probe in found:
+        probe.restore([record for record in earlier if record["kind"] in probe.kinds])
+    found.append(
+        callbacks.Evaluation(dataset.test, every=settings.eval_every, write=write, **_EVALUATED)
+    )
+    found += [callbacks.TrainingMetrics(write), board]
+    if progress:
+        bar = callbacks.Progress(settings.steps, settings.run_id)
+        stack.callback(bar.close)
+        found.append(bar)
+    return found
+
+
+def probes(settings, model, write=None):
+    """The callbacks that measure on the replicas; with several workers, those on each of them.
+
+    Args:
+        settings, model: As above.
+        write: Called with each record; nothing is written if None.
+    """
     found = []
     for name in settings.probes:
         probe = callbacks.PROBES[name]
@@ -51,14 +72,5 @@ def watchers(settings, model, dataset, directory, board, earlier, progress, stac
             settings, every=settings.probe_every, at=settings.probe_steps, write=write
         )
         probe.keep_first_and_last()
-        probe.restore([record for record in earlier if record["kind"] in probe.kinds])
         found.append(probe)
-    found.append(
-        callbacks.Evaluation(dataset.test, every=settings.eval_every, write=write, **_EVALUATED)
-    )
-    found += [callbacks.TrainingMetrics(write), board]
-    if progress:
-        bar = callbacks.Progress(settings.steps, settings.run_id)
-        stack.callback(bar.close)
-        found.append(bar)
     return found

@@ -8,6 +8,7 @@ import tensorflow as tf
 from bnkit.probes.objective import replica_loss
 from bnkit.training.clock import Clock
 from bnkit.training.evaluation import Evaluator, metric_values
+from bnkit.training.workers import Workers
 
 # One graph call makes at most about this many seconds' worth of steps: often enough for a
 # progress bar and for Ctrl-C, seldom enough to cost nothing.
@@ -29,6 +30,9 @@ class Trainer:
     All steps up to the next one at which a callback is due run inside one graph call, traced once;
     losses leave the device once per call. A step's number is that of the updates made before it:
     the loss of step t is that of the weights after t updates, on the batch of step t.
+
+    Under a strategy of several workers each of them has a trainer and makes the same calls, with
+    callbacks that measure at the same steps; the chief may have further ones.
 
     Args:
         model: A built `keras.Model`, created in the strategy's scope.
@@ -61,6 +65,7 @@ class Trainer:
         self.loss_fn = loss_fn
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
+        self.workers = Workers(self.strategy)
         self.clock = clock or Clock()
         self.step = 0
         self._prepare = prepare or (lambda x: x)
@@ -112,12 +117,17 @@ class Trainer:
         for callback in callbacks:
             callback.set_trainer(self)
             callback.on_train_begin()
-        while self.step < steps and not self.model.stop_training:
+        while self.step < steps and not self.workers.any(self.model.stop_training):
             self._advance(steps, callbacks)
         if self.step >= steps:
             for callback in callbacks:
                 with self.clock(callback.part):
                     callback.on_train_end()
+
+    def share_state(self):
+        """Brings the trainers of all workers to the step, weights and random state of the chief."""
+        self.step = self.workers.of_chief(self.step)
+        self.workers.share([*self.model.variables, *self.optimizer.variables])
 
     def batch(self, steps=1):
         """The batches of the next `steps` steps, joined to one: global, not yet prepared."""
@@ -154,6 +164,8 @@ class Trainer:
         if not due and self._steps_per_call:
             events = [step for _, step in upcoming if step is not None]
             stop = min([steps, first + self._steps_per_call, *events])
+        # It depends on the time that steps take here, and on when the chief saves.
+        stop = self.workers.of_chief(stop)
         for callback in due:
             with self.clock(callback.part):
                 callback.on_train_batch_begin(first)

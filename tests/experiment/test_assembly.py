@@ -3,9 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from tiny_run import read, records, run
+from tiny_run import TINY, read, records, run
 
-from bnkit.training import Trainer
+from bnkit import Settings
+from bnkit.experiment import assembly
+from bnkit.settings import SettingsError
+from bnkit.training import Trainer, cluster
 
 
 def test_arms_start_from_the_same_weights_and_see_the_same_batches(tmp_path, monkeypatch):
@@ -80,3 +83,21 @@ def test_a_model_that_is_not_finite_ends_before_its_first_step(tmp_path):
 def test_a_run_with_a_layer_that_is_not_finite_ends_before_its_first_step(tmp_path, attribute):
     with pytest.raises(ValueError, match=r"normalisation norm\d+ must give finite values .*\(16, "):
         run(tmp_path, norm=f"users_package.norms:{attribute}", steps=2, probes=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"batch_size": 16}, "`batch_size` must be a multiple of the 3 replicas"),
+        ({"batch_size": 15, "precision": "float16"}, "`precision` must be float32 or bfloat16"),
+    ],
+)
+def test_what_workers_cannot_share_is_refused(monkeypatch, changes, refused):
+    class OfThree:
+        num_replicas_in_sync = 3
+
+    monkeypatch.setattr(cluster, "connect", OfThree)
+    settings = Settings(**{**TINY, **changes, "strategy": "multiworker"})
+    with pytest.raises(SettingsError, match=refused):
+        assembly.workers(settings)
+    assert assembly.workers(Settings(**TINY)).count == 1

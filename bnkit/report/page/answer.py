@@ -7,6 +7,7 @@ from bnkit import families
 from bnkit.report import claims
 from bnkit.report.drawing import style
 from bnkit.report.page import effects
+from bnkit.settings import MULTIWORKER
 
 # Questions, the most telling first: the landscape, which the study is about, then the training.
 TELLING = (
@@ -62,13 +63,14 @@ def deciding_command(run):
 
     It is the run's own command, with `none` beside the normalisation, as many seeds as a verdict
     needs, and the model's default learning rate where the run has a larger one: at that, `none` may
-    not train, and a landscape of an arm that does not says nothing.
+    not train, and a landscape of an arm that does not says nothing. There is none for a run of
+    several workers, which make one run at a time.
 
     Args:
         run: A `runs.Run`.
     """
     words = list(map(str, run.description.get("command", [])))
-    if "bnkit.main" not in words:
+    if "bnkit.main" not in words or run.settings.get("strategy") == MULTIWORKER:
         return ""
     kept, skips = [], False
     for word in words:

@@ -78,6 +78,10 @@ def test_the_command_that_would_decide(runs, words, expected):
     assert answer.deciding_command(run).endswith(" --lr=0.05")
     run.settings["norm"] = "l2"
     assert "--norm=none,l2 " in answer.deciding_command(run)
+    run.settings["strategy"] = "multiworker"
+    assert answer.deciding_command(run) == ""
+    run.settings["strategy"] = "auto"
+    assert answer.deciding_command(run)
     run.description["command"] = ["train.py", *words]
     assert answer.deciding_command(run) == ""
 
