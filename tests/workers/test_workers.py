@@ -199,7 +199,7 @@ def one_device(tmp_path_factory, few_glyphs):
     ("count", "probes"),
     [
         (2, ("landscape",)),
-        pytest.param(3, ("landscape", "ics", "activations"), marks=pytest.mark.long),
+        pytest.param(3, ("landscape", "ics"), marks=pytest.mark.long),
     ],
 )
 def test_several_workers_equal_one_device(tmp_path, one_device, count, probes):
