@@ -16,6 +16,10 @@ _ONEDNN_FLAGS = frozenset(
     ("avx512_vnni", "avx_vnni", "avx512_bf16", "avx_vnni_int8", "amx_tile", "amx_int8", "amx_bf16")
 )
 
+# TensorFlow reads them before its first operation: threads of one operation, operations at a time,
+# and the threads of libraries with OpenMP.
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+
 _log = logging.getLogger(__name__)
 
 
@@ -89,6 +93,34 @@ def onednn():
         return "unknown"
     flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
     return "on" if _ONEDNN_FLAGS & set(flags.split()) else "off"
+
+
+def choose_threads(begun_with=None):
+    """A run that goes on has the threads that it was begun with: they change how sums are rounded.
+
+    Where TensorFlow is loaded already nothing can be chosen any more.
+
+    Args:
+        begun_with: What `threads` said when the run was begun; None if there is no such run.
+    """
+    if begun_with is not None and "tensorflow" not in sys.modules:
+        os.environ.update(dict.fromkeys(THREADS, str(begun_with)))
+
+
+def threads():
+    """The threads over which TensorFlow spreads one operation on the CPU, if nobody told it."""
+    chosen = os.environ.get(THREADS[0], "").strip()
+    # As TensorFlow reads it: what is no number, or no more than 0, is as if it were not set.
+    if chosen.isdecimal() and int(chosen):
+        return int(chosen)
+    return cores()
+
+
+def cores():
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ def describe(settings, study_dir, command, dataset, trainer):
             "replicas": trainer.replicas,
             "devices": [_device_name(d) for d in trainer.strategy.extended.worker_devices],
             "cores": os.cpu_count(),
+            # Records are the same bit for bit only with the same number of threads.
+            "threads": tf.config.threading.get_intra_op_parallelism_threads() or backend.threads(),
             "onednn": backend.onednn(),
         },
         parameters=trainer.model.count_params(),

@@ -26,7 +26,7 @@ from bnkit.store.reading import (
     read_records,
     read_status,
 )
-from bnkit.store.run_dir import RunDir
+from bnkit.store.run_dir import RunDir, wait_until_free
 
 __all__ = [
     "ENDED",
@@ -53,4 +53,5 @@ __all__ = [
     "replace_file",
     "tensorboard_directory",
     "to_json",
+    "wait_until_free",
 ]

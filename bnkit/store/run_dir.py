@@ -38,11 +38,7 @@ class RunDir:
         self._files = RunFiles(self.path)
         for path in self._files.written:
             check_no_link(path)
-        self._lock = filelock.FileLock(self._files.lock)
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise RunError(f"another process is writing to {self.path}") from None
+        self._lock = _acquired(self._files.lock, 0)
         self._metrics = None
 
     @property
@@ -153,6 +149,38 @@ class RunDir:
             # Of a full disk: what it still holds is the record that was not written.
             with contextlib.suppress(OSError):
                 metrics.close()
+
+
+def wait_until_free(directory, seconds):
+    """Waits as long as another process writes to a run.
+
+    On a file system that several machines share, the lock of a machine that was lost stays until
+    the server gives it up: NFS 4 does so after 90 seconds.
+
+    Args:
+        directory: That of the run, which need not be there yet.
+        seconds: How long to wait at most.
+
+    Raises:
+        RunError: If it is not free by then.
+    """
+    lock = RunFiles(pathlib.Path(directory)).lock
+    if lock.exists():
+        _acquired(lock, seconds).release()
+
+
+def _acquired(path, seconds):
+    """The lock at `path`.
+
+    Raises:
+        RunError: If another process still holds it after so many seconds.
+    """
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=seconds)
+    except filelock.Timeout:
+        raise RunError(f"another process is writing to {path.parent}") from None
+    return lock
 
 
 def _write(path, content):

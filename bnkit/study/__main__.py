@@ -24,6 +24,8 @@ from bnkit.study.process import INTERRUPTED, choose_kernels
 def main():
     """Returns the exit code: 0 for a run that ended, 1 if it failed, 130 if it was interrupted."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Ray's workers keep it from their children.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
     logging.basicConfig(format="%(message)s")

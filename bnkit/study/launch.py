@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 
+from bnkit.backend import cores
 from bnkit.settings import Settings
 from bnkit.store import (
     ENDED,
@@ -21,7 +22,7 @@ from bnkit.store import (
     read_status,
 )
 from bnkit.study.display import Display
-from bnkit.study.process import Process
+from bnkit.study.process import Process, with_threads
 
 # Seconds between two checks of the processes.
 _PAUSE = 0.2
@@ -77,6 +78,8 @@ def run(
     checkpoint_seconds=None,
     tensorboard_details=False,
     progress=True,
+    cpus=None,
+    launcher=None,
 ):
     """Makes every run of a grid that has not ended yet, each in a process of its own.
 
@@ -94,6 +97,10 @@ def run(
         checkpoint_seconds: As for `experiment.run`, whose default it has if None.
         tensorboard_details: As for `experiment.run`.
         progress: Whether to show a progress bar of the whole study.
+        cpus: Threads of each run; its share of the cores if None.
+        launcher: What starts a run, such as a `ray_launcher.RayLauncher`, which then decides on
+            `cpus`: `launcher.start(settings, study_dir, **options)` returns what has the properties
+            and methods of a `Process`. If None, each is a `Process` on this machine.
 
     Returns:
         List of `Outcome`, in the order of the grid.
@@ -105,7 +112,7 @@ def run(
     if measured:
         _log.info("%d of %d runs are already measured", measured, len(grid))
     jobs = min(jobs, len(waiting))
-    environment = _environment(jobs)
+    environment = _environment(jobs, cpus)
 
     options = {"data_dir": data_dir, "resume": resume, "command": list(command)}
     options["tensorboard_details"] = tensorboard_details
@@ -113,6 +120,8 @@ def run(
         options["checkpoint_seconds"] = checkpoint_seconds
 
     def start(settings):
+        if launcher is not None:
+            return launcher.start(settings, study_dir, **options)
         return Process(settings, study_dir, environment=environment, **options)
 
     with (
@@ -158,8 +167,10 @@ def _ended(waiting, start, jobs, show):
                 interrupts.pass_on(running)
                 for process in [process for process in running if process.has_ended]:
                     running.remove(process)
-                    yield Outcome(process.settings, *process.result())
-                show([process.settings for process in running])
+                    outcome = Outcome(process.settings, *process.result())
+                    if outcome.state != "to do":  # It was still waiting for a place.
+                        yield outcome
+                show([process.settings for process in running if process.has_begun])
                 if running:
                     time.sleep(_PAUSE)
         finally:
@@ -178,23 +189,14 @@ def _tell(outcome, study_dir, count, total):
         _log.info("%s after %.0f s%s", text, outcome.seconds, reason)
 
 
-def _environment(jobs):
+def _environment(jobs, cpus):
     """Environment variables for runs of which `jobs` share the machine."""
     environment = dict(os.environ)
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if jobs > 1:
-        threads = str(max(1, _cores() // jobs))
-        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-            environment.setdefault(name, threads)
+        cpus = cpus or max(1, cores() // jobs)
         environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    return environment
-
-
-def _cores():
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+    return environment if cpus is None else with_threads(environment, cpus)
 
 
 class _Interrupts:
@@ -219,8 +221,9 @@ class _Interrupts:
                 process.interrupt()
             else:
                 process.kill()
-        if running and self.count < 3:
-            _log.info("saving %d runs; Ctrl-C three times ends them at once", len(running))
+        begun = sum(process.has_begun for process in running)
+        if begun and self.count < 3:
+            _log.info("saving %d runs; Ctrl-C three times ends them at once", begun)
 
     def _add(self, signum, frame):
         self.count += 1

@@ -8,6 +8,7 @@ import sys
 import time
 
 from bnkit import backend, memory
+from bnkit.rules import is_count
 from bnkit.store import RunError, RunFiles, read_description, read_status
 
 # The exit code that a shell gives a command ended by Ctrl-C.
@@ -15,14 +16,23 @@ INTERRUPTED = 130
 
 
 def choose_kernels(directory, resume):
-    """Before TensorFlow is loaded: a run that goes on has the kernels that it was begun with."""
-    begun_with = None
+    """Before TensorFlow is loaded: a run that goes on has the kernels that it was begun with.
+
+    It has as many threads, too.
+    """
+    begun_with = {}
     if resume:
         # A description that cannot be read is told of once the run is opened.
         with contextlib.suppress(RunError):
-            description = read_description(directory) or {}
-            begun_with = description.get("device", {}).get("onednn")
-    backend.choose_kernels(begun_with)
+            begun_with = (read_description(directory) or {}).get("device", {})
+    backend.choose_kernels(begun_with.get("onednn"))
+    threads = begun_with.get("threads")
+    backend.choose_threads(threads if is_count(threads) else None)
+
+
+def with_threads(environment, count):
+    """Environment variables with which a run has so many threads, unless the user has set them."""
+    return {**dict.fromkeys(backend.THREADS, str(count)), **environment}
 
 
 class Process:
@@ -34,6 +44,8 @@ class Process:
         settings: `bnkit.Settings`.
         study_dir: `pathlib.Path` of the study.
         environment: Its environment variables.
+        directory_of_work: Where it runs; as this process if None.
+        heading: Line that its log begins with.
         options: Further arguments of `experiment.run`; plain values.
 
     Attributes:
@@ -42,7 +54,12 @@ class Process:
         log: The file that gets what it prints.
     """
 
-    def __init__(self, settings, study_dir, *, environment, **options):
+    # In its place it has begun at once; with another launcher a run may have to wait.
+    has_begun = True
+
+    def __init__(
+        self, settings, study_dir, *, environment, directory_of_work=None, heading="", **options
+    ):
         self.settings = settings
         self.directory = study_dir / settings.run_id
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -50,6 +67,8 @@ class Process:
         self._asked_to_end = False
         self._start = time.monotonic()
         with open(self.log, "ab" if options["resume"] else "wb") as log:
+            log.write(heading.encode())
+            log.flush()
             self._log_start = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bnkit.study"],
@@ -57,6 +76,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd=directory_of_work,
                 # A session of its own: the terminal sends Ctrl-C to every process in its session.
                 start_new_session=True,
             )

@@ -163,7 +163,7 @@ def test_a_third_control_c_ends_at_once(tmp_path, monkeypatch):
     class Patient:
         """A run that does not end when it is asked to."""
 
-        has_ended = False
+        has_begun, has_ended = True, False
 
         def __init__(self, settings, study_dir, **options):
             self.settings, self.log = settings, study_dir / "run.log"
@@ -197,7 +197,7 @@ def environments(monkeypatch):
     seen = []
 
     class Nothing:
-        has_ended = True
+        has_begun = has_ended = True
 
         def __init__(self, settings, study_dir, *, environment, **options):
             seen.append(environment)
@@ -207,7 +207,7 @@ def environments(monkeypatch):
             return "done", "", 1.0
 
     monkeypatch.setattr(launch, "Process", Nothing)
-    monkeypatch.setattr(launch, "_cores", lambda: 8)
+    monkeypatch.setattr(launch, "cores", lambda: 8)
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     return seen
