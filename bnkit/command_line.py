@@ -11,7 +11,7 @@ from bnkit import arguments, families, layers, memory, study
 from bnkit.flag_parsers import LIST_PARSERS, PARSERS, RATES
 from bnkit.kinds import KINDS, PROBES
 from bnkit.messages import one_line
-from bnkit.rules import AUTO, COUNT, POSITIVE
+from bnkit.rules import AUTO, COUNT, POSITIVE, Rule, is_count, one_of
 from bnkit.settings import (
     MULTIWORKER,
     OPTIMIZERS,
@@ -34,6 +34,8 @@ Lists make a grid: every combination is one run, and one report compares them al
 _MOST_RUNS = 100_000
 # Characters of a value that a message shows.
 _SHOWN = 100
+LAUNCHERS = ("local", "ray", "slurm")
+_WHOLE = Rule(lambda value: is_count(value, 0), "a whole number >= 0")
 # Bytes of a file's name, on every common file system.
 _LONGEST_NAME = 255
 
@@ -128,6 +130,14 @@ _HELP = {
     },
     "Grids": {
         "jobs": "runs of a grid to make at the same time, each with its share of the CPU cores",
+        "launcher": "where the runs are made: local on this machine, ray on a Ray cluster, slurm "
+        "as an array job; with ray and slurm as many at the same time as there is room for, or as "
+        "--jobs says",
+        "cpus_per_run": "cores and threads of each run; if not set, its share of the cores with "
+        "launcher=local, otherwise 1",
+        "gpus_per_run": "GPUs of each run, with launcher=ray or slurm",
+        "ray_address": "HOST:PORT of the Ray cluster; if not set, the one that RAY_ADDRESS names "
+        "or that this machine belongs to, or else one of this machine alone",
         "dry_run": "list the runs and their states, and stop",
         "estimate": "as dry_run, with the time of each, from a few steps of each kind of run",
     },
@@ -142,6 +152,10 @@ _DEFAULTS = {
     "tensorboard_details": False,
     "resume": True,
     "jobs": 1,
+    "launcher": "local",
+    "cpus_per_run": None,
+    "gpus_per_run": 0,
+    "ray_address": "",
     "dry_run": False,
     "estimate": False,
 }
@@ -172,8 +186,9 @@ def parse(argv):
             # The model's own stands for it until it is found.
             choices["lr"] = None
         grid = study.grid(**choices)
-        for settings in grid:
-            memory.check(settings)
+        if values.launcher == "local":  # Other machines may have more.
+            for settings in grid:
+                memory.check(settings)
         _check_cluster(values, grid)
     except SettingsError as error:
         raise FlagError(
@@ -269,10 +284,14 @@ def _check(values):
         if values.dry_run or values.estimate:
             valid = "a number with --dry_run and --estimate, which train nothing"
             raise SettingsError("lr", values.lr, valid)
+        if values.launcher != "local":
+            valid = f"a number with --launcher={values.launcher}: it is found on one machine"
+            raise SettingsError("lr", values.lr, valid)
         if values.schedule == "range":
             raise SettingsError("lr", values.lr, "a number with --schedule=range")
     if values.jobs < 1:
         raise SettingsError("jobs", values.jobs, "a whole number >= 1")
+    _check_launcher(values)
     if not POSITIVE.accepts(values.checkpoint_seconds):
         raise SettingsError("checkpoint_seconds", values.checkpoint_seconds, POSITIVE.valid)
     lists = {axis: values[axis].value or (None,) for axis in study.AXES}
@@ -292,12 +311,39 @@ def _check_cluster(values, grid):
         f"a grid of {len(grid)} runs": len(grid) > 1,
         f"--lr={AUTO}": values.lr == (AUTO,),
         "--estimate": values.estimate,
+        f"--launcher={values.launcher}": values.launcher != "local",
     }
     asked = [what for what, is_asked in many.items() if is_asked]
     if values.strategy == MULTIWORKER and asked:
         others = " or ".join(name for name in STRATEGIES if name != MULTIWORKER)
         valid = f"{others} with {asked[0]}: a cluster makes one run at a time"
         raise SettingsError("strategy", values.strategy, valid)
+
+
+def _check_launcher(values):
+    """Checks where the runs of a study are to be made.
+
+    Raises:
+        SettingsError: For a value that is not valid, or that the launcher cannot do.
+    """
+    launcher = values.launcher
+    rules = {"launcher": one_of(LAUNCHERS), "gpus_per_run": _WHOLE}
+    if values.cpus_per_run is not None:
+        rules["cpus_per_run"] = COUNT
+    for name, rule in rules.items():
+        if not rule.accepts(values[name].value):
+            raise SettingsError(name, values[name].value, rule.valid)
+    left_out = {
+        "gpus_per_run": launcher == "local",
+        "ray_address": launcher != "ray",
+        "estimate": launcher != "local",
+    }
+    for name, must_be in left_out.items():
+        if must_be and values[name].value:
+            raise SettingsError(name, values[name].value, f"left out with --launcher={launcher}")
+    if launcher == "slurm" and not values.resume:
+        valid = "true with --launcher=slurm, where the same command goes on; use another --study"
+        raise SettingsError("resume", values.resume, valid)
 
 
 def _wrapped(label, text, indent=_INDENT):

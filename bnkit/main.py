@@ -3,6 +3,8 @@
 As in `python -m bnkit.main --norm=bn --lr=0.5`; the flags are in `bnkit.command_line`.
 """
 
+import contextlib
+import functools
 import logging
 import os
 import pathlib
@@ -19,6 +21,8 @@ from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
 _TENSORBOARD = ("-m", "tensorboard.main", "--logdir")
+# The exit code as long as runs wait for SLURM, or are made by it.
+QUEUED = 3
 
 _log = logging.getLogger("bnkit")
 
@@ -27,7 +31,8 @@ def main(argv=None):
     """Runs the command; returns its exit code.
 
     That is 0 if all runs are done, diverged ones included; 1 if a run failed, has no report, or has
-    lost a worker; 2 for input that is not valid; 130 after Ctrl-C, SIGTERM or SIGHUP.
+    lost a worker; 2 for input that is not valid; 3 if SLURM still has runs; 130 after Ctrl-C, SIGTERM
+    or SIGHUP.
     """
     argv = sys.argv if argv is None else argv
     try:
@@ -49,7 +54,7 @@ def main(argv=None):
             return _list(values, grid)
         if values.lr == (AUTO,):
             grid = _with_rates(values, grid, command)
-        if len(grid) > 1:
+        if len(grid) > 1 or values.launcher != "local":
             return _run_study(values, grid, command)
         return _run(values, grid[0], command)
     except KeyboardInterrupt:
@@ -115,7 +120,8 @@ def _list(values, grid):
     say(tables.text(tables.plan_table(grid, states, estimates)))
     for text in damaged:
         _fail(text)
-    there = f"{len(to_make)} of {len(grid)} runs to make, {values.jobs} at a time"
+    at_a_time = _jobs(values) or "as many as there is room for"
+    there = f"{len(to_make)} of {len(grid)} runs to make, {at_a_time} at a time"
     if estimates is None:
         say(f"{there}; --estimate says how long they take")
         return 1 if damaged else 0
@@ -135,23 +141,24 @@ def _run_study(values, grid, command):
     report = pathlib.Path(values.reports_dir) / values.study
     try:
         grid = preflight.check(grid, values.data_dir or None, values.epochs)
-        # Now rather than after the training: the report's folder may not be writable.
-        report.mkdir(parents=True, exist_ok=True)
-        outcomes = study.run(
-            grid,
-            study_dir,
-            jobs=values.jobs,
-            data_dir=values.data_dir or None,
-            resume=values.resume,
-            command=command,
-            checkpoint_seconds=values.checkpoint_seconds,
-            tensorboard_details=values.tensorboard_details,
-        )
+        with _launcher(values) as make_runs:
+            # Now rather than after the training: the report's folder may not be writable.
+            report.mkdir(parents=True, exist_ok=True)
+            outcomes = make_runs(
+                grid,
+                study_dir,
+                data_dir=values.data_dir or None,
+                command=command,
+                checkpoint_seconds=values.checkpoint_seconds,
+                tensorboard_details=values.tensorboard_details,
+            )
         heads = tables.read_headlines(outcomes, study_dir)
     except (ValueError, OSError) as error:
         return _fail(error)
     say(tables.text(tables.outcome_table(outcomes, heads)))
     states = {outcome.state for outcome in outcomes}
+    if states & {"queued", "running"}:
+        return _tell_of_queue(outcomes)
     if states & {"interrupted", "to do"}:
         return _fail("interrupted; the same command goes on from there", code=INTERRUPTED)
     if not heads:
@@ -167,6 +174,55 @@ def _run_study(values, grid, command):
     say(f"report: {page}")
     say(f"TensorBoard: {python_command(*_TENSORBOARD, study_dir)}")
     return 1 if "failed" in states else 0
+
+
+@contextlib.contextmanager
+def _launcher(values):
+    """What makes the runs of a grid, where they are to be made; it takes the rest of `study.run`.
+
+    Raises:
+        LauncherError: If there is no such place.
+    """
+    jobs = _jobs(values)
+    if values.launcher == "ray":
+        from bnkit.study import ray_launcher
+
+        with ray_launcher.opened(
+            values.ray_address or None,
+            cpus=values.cpus_per_run or 1,
+            gpus=values.gpus_per_run,
+        ) as launcher:
+            jobs = jobs or sys.maxsize
+            yield functools.partial(study.run, launcher=launcher, jobs=jobs, resume=values.resume)
+    elif values.launcher == "slurm":
+        from bnkit.study import slurm
+
+        slurm.check()
+        per_run = {"cpus": values.cpus_per_run or 1, "gpus": values.gpus_per_run}
+        yield functools.partial(slurm.run, jobs=jobs, **per_run)
+    else:
+        yield functools.partial(
+            study.run, jobs=jobs, cpus=values.cpus_per_run, resume=values.resume
+        )
+
+
+def _jobs(values):
+    """How many runs are made at the same time; None for as many as there is room for."""
+    is_chosen = values.launcher == "local" or values["jobs"].present
+    return values.jobs if is_chosen else None
+
+
+def _tell_of_queue(outcomes):
+    """Says how far SLURM is; returns the exit code."""
+    states = [outcome.state for outcome in outcomes]
+    waiting, made = states.count("queued"), states.count("running")
+    ended = len(states) - waiting - made
+    return _fail(
+        f"SLURM has {waiting + made} of {len(states)} runs: {made} running, {waiting} queued; "
+        f"{ended} have ended. The same command says how far they are, and reports once all have "
+        "ended",
+        code=QUEUED,
+    )
 
 
 def _study_dir(values):

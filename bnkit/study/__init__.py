@@ -4,8 +4,19 @@ Nothing here imports TensorFlow; the processes of the runs do.
 """
 
 from bnkit.store import ENDED
+from bnkit.study.errors import LauncherError
 from bnkit.study.grids import AXES, grid
 from bnkit.study.launch import Outcome, run, state
 from bnkit.study.process import INTERRUPTED, choose_kernels
 
-__all__ = ["AXES", "ENDED", "INTERRUPTED", "Outcome", "choose_kernels", "grid", "run", "state"]
+__all__ = [
+    "AXES",
+    "ENDED",
+    "INTERRUPTED",
+    "LauncherError",
+    "Outcome",
+    "choose_kernels",
+    "grid",
+    "run",
+    "state",
+]

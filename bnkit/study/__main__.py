@@ -6,19 +6,12 @@ its study, however that ends, and a Ctrl-C in the terminal reaches each run once
 """
 
 import json
-import logging
 import os
-import pathlib
-import re
 import signal
 import sys
 import threading
-import traceback
 
-from bnkit import memory
-from bnkit.settings import Settings
-from bnkit.store import read_status
-from bnkit.study.process import INTERRUPTED, choose_kernels
+from bnkit.study import task
 
 
 def main():
@@ -26,27 +19,12 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Ray's workers keep it from their children.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    task = json.loads(sys.stdin.readline())
+    asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("bnkit").setLevel(logging.INFO)
-    settings = Settings(**task.pop("settings"))
-    choose_kernels(pathlib.Path(task["study_dir"]) / settings.run_id, task["resume"])
-    try:
-        from bnkit import experiment
-
-        directory = experiment.run(settings, **task, progress=False)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as error:
-        traceback.print_exc()
-        # The study shows the last line, without the escape codes with which Keras prints in bold.
-        message = re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}")
-        if memory.is_exhausted(error):
-            message = f"out of memory: {memory.ADVICE} ({message})"
-        print(" ".join(message.split()), file=sys.stderr)
-        return 1
-    return INTERRUPTED if read_status(directory)["status"] == "interrupted" else 0
+    code, reason = task.make(asked)
+    if reason:  # The study shows the last line.
+        print(reason, file=sys.stderr)
+    return code
 
 
 def _interrupt_at_end_of_input():

@@ -106,7 +106,7 @@ def run(
         List of `Outcome`, in the order of the grid.
     """
     study_dir = pathlib.Path(study_dir)
-    outcomes = _found(grid, study_dir, resume)
+    outcomes = found(grid, study_dir, resume)
     waiting = collections.deque(settings for settings in grid if settings not in outcomes)
     measured = sum(outcome.state in ENDED for outcome in outcomes.values())
     if measured:
@@ -134,7 +134,7 @@ def run(
     return [outcomes.get(settings, Outcome(settings, "to do")) for settings in grid]
 
 
-def _found(grid, study_dir, resume):
+def found(grid, study_dir, resume):
     """`Settings` -> `Outcome` of the runs that have ended already or are damaged."""
     outcomes = {}
     for settings in grid:
