@@ -10,6 +10,7 @@ import os
 import pathlib
 import platform
 import signal
+import socket
 import tempfile
 import time
 
@@ -20,6 +21,8 @@ from bnkit.study.process import Process, with_threads
 
 # Seconds between two looks at a process on its node.
 _PAUSE = 0.2
+# Seconds until a machine that does not answer is not there.
+_SECONDS_TO_REACH = 10
 # Seconds that a run waits at most for the lock of a process that wrote to it before.
 _PATIENCE = 120
 # After so many lost nodes a run has failed: it may be what brings them down.
@@ -51,6 +54,7 @@ def opened(address=None, *, cpus=1, gpus=0):
         LauncherError: If Ray is not installed, or there is no such cluster.
     """
     ray = _imported()
+    _check_reachable(address or os.environ.get("RAY_ADDRESS", ""))
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Ray takes it for itself, and ends this process without a word to the runs.
     terminated = signal.getsignal(signal.SIGTERM)
@@ -69,6 +73,21 @@ def opened(address=None, *, cpus=1, gpus=0):
             yield launcher
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address):
+    """Checks that something listens at `HOST:PORT`: Ray itself gives up after minutes.
+
+    Raises:
+        LauncherError: If nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        return  # Not an address of this form: Ray knows what it means, or says so.
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_REACH).close()
+    except (OSError, OverflowError) as error:
+        raise LauncherError(f"no Ray cluster at {address}: {error}") from error
 
 
 def _imported():
@@ -195,7 +214,8 @@ class _Run:
             return "failed", f"{type(error.cause).__name__}: {error.cause}", seconds
         except errors.RayError as error:
             if self._asked_to_end:
-                return "interrupted" if self.has_begun else "to do", "stopped by hand", seconds
+                was_begun = self.has_begun or self._losses
+                return "interrupted" if was_begun else "to do", "stopped by hand", seconds
             return self._lost(str(error).split(". ")[0], seconds)
 
     def _lost(self, reason, seconds):

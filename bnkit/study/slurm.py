@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 from bnkit import backend
-from bnkit.store import replace_file
+from bnkit.store import RunFiles, replace_file
 from bnkit.study.errors import LauncherError
 from bnkit.study.launch import Outcome, found
 
@@ -86,9 +86,16 @@ def run(
     for submission in submissions:
         held.update(submission.held(queue))
     for settings in grid:
-        if settings not in outcomes and settings.run_id in held:
+        if settings not in outcomes and held.get(settings.run_id):
             outcomes[settings] = Outcome(settings, *held[settings.run_id])
+            _tell(outcomes[settings], study_dir)
     waiting = [settings for settings in grid if settings not in outcomes]
+    dropped = sum(settings.run_id in held for settings in waiting)
+    if dropped:
+        _log.warning(
+            "%d of the runs have left SLURM before they ended; what it says of them: %s",
+            *(dropped, study_dir / "slurm" / "*.out"),
+        )
     options = {"study_dir": str(study_dir), "data_dir": data_dir, "resume": True}
     options |= {"command": list(command), "tensorboard_details": tensorboard_details}
     if checkpoint_seconds is not None:
@@ -138,7 +145,8 @@ class Submission:
             self._file("tasks").unlink()
             raise
         replace_file(self._file("job"), f"{job}\n".encode())
-        _log.info("%d runs handed over to SLURM as the array job %s: %s", len(grid), job, script)
+        runs = "1 run" if len(grid) == 1 else f"{len(grid)} runs"
+        _log.info("%s handed over to SLURM as the array job %s: %s", runs, job, script)
 
     def tasks(self):
         """The arguments of `experiment.run` for each task, and the name of its `run`."""
@@ -150,7 +158,7 @@ class Submission:
         replace_file(self._failure(index), reason.encode())
 
     def held(self, queue):
-        """Run -> `(state, reason)` for the tasks that are in the queue, or have failed.
+        """Run -> `(state, reason)`, None for one that has left the queue and has not failed.
 
         Args:
             queue: `{"JOB_INDEX": state}`.
@@ -162,6 +170,8 @@ class Submission:
                 held[task["run"]] = ("queued" if state in _WAITING else "running", "")
             elif self._failure(index).exists():
                 held[task["run"]] = ("failed", self._failure(index).read_text(encoding="utf-8"))
+            else:
+                held[task["run"]] = None
         return held
 
     def forget(self):
@@ -173,6 +183,14 @@ class Submission:
 
     def _failure(self, index):
         return self._file(f"{index}.failed")
+
+
+def _tell(outcome, study_dir):
+    """Says why a run has failed."""
+    if outcome.state == "failed":
+        log = RunFiles(study_dir / outcome.settings.run_id).log
+        text = "%s failed: %s (all it printed: %s)"
+        _log.error(text, outcome.settings.run_id, outcome.reason, log)
 
 
 def _scripts(study_dir):
