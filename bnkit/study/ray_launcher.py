@@ -117,15 +117,7 @@ class RayLauncher:
     def __init__(self, ray, cpus, gpus):
         self._ray = ray
         self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_make)
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith(_FORWARDED) and name not in _NOT_FORWARDED
-        }
-        environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        if not gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = ""
-        self._environment = with_threads(environment, cpus)
+        self._environment = _environment(cpus, gpus)
         self._marks = {}
 
     def start(self, settings, study_dir, **options):
@@ -229,6 +221,19 @@ class _Run:
             self._options = {**self._options, "resume": True}
         self._hand_over()
         return None
+
+
+def _environment(cpus, gpus):
+    """The environment variables that runs have in place of their node's."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_FORWARDED) and name not in _NOT_FORWARDED
+    }
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return with_threads(environment, cpus)
 
 
 def _stamp(path):

@@ -3,8 +3,8 @@
 import contextlib
 import logging
 import os
-import pathlib
 import signal
+import socket
 import sys
 import threading
 import time
@@ -12,11 +12,11 @@ import time
 import pytest
 import ray
 from ray.cluster_utils import Cluster
-from study_runs import TINY, read, train_steps
+from study_runs import TINY, end, read, train_steps
 
 import bnkit
-from bnkit import study
-from bnkit.store import RunFiles
+from bnkit import main, study
+from bnkit.store import RunDir, RunFiles
 from bnkit.study import ray_launcher
 
 # Enough steps to lose a node and to interrupt; every evaluation would end a graph call.
@@ -102,3 +102,115 @@ def test_a_study_loses_a_node_is_interrupted_and_ends_with_the_records_of_a_loca
         assert records[0] == records[1]
         devices = [read(d, "settings.json")["device"] for d in (directory, here)]
         assert devices[0] == devices[1] and devices[0]["threads"] == 1
+
+
+def test_what_goes_wrong_on_a_node_is_that_runs_failure(cluster, tmp_path):
+    settings = GRID[0]
+    RunFiles(tmp_path / settings.run_id).log.mkdir(parents=True)
+    with ray_launcher.opened(cluster.address) as launcher:
+        (outcome,) = study.run([settings], tmp_path, launcher=launcher, progress=False)
+    assert outcome.state == "failed" and outcome.reason.startswith("IsADirectoryError: ")
+
+
+# --- without a cluster ---
+
+
+def made(study_dir, **place):
+    place = {"study_dir": study_dir, "mark": study_dir, "version": bnkit.__version__, **place}
+    return ray_launcher._make(GRID[0], place, {}, {"resume": True})[:2]
+
+
+def test_a_node_without_the_directory_of_the_study_or_with_another_version_is_named(tmp_path):
+    node = os.uname().nodename
+    assert made(tmp_path, mark=tmp_path / "not_there") == (
+        "failed",
+        f"{node} does not see {tmp_path} of this study: it has to be on a file system that all "
+        "nodes share",
+    )
+    assert made(tmp_path, version="0.0.1") == (
+        "failed",
+        f"{node} has bnkit {bnkit.__version__}, and the study is made with 0.0.1",
+    )
+
+
+def test_a_run_that_another_process_has_is_waited_for_and_then_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_launcher, "_PATIENCE", 0.1)
+    with RunDir(tmp_path / GRID[0].run_id) as run:
+        assert made(tmp_path) == ("failed", f"another process is writing to {run.path}")
+
+
+class Lost:
+    """Stands for Ray on a cluster that loses every run, after it has begun with `begin`."""
+
+    exceptions = ray.exceptions
+
+    def __init__(self, begin=lambda: None):
+        self.resumed = []
+        self._begin = begin
+
+    def submit(self, options):
+        self.resumed.append(options["resume"])
+        self._begin()
+
+    def wait(self, references, timeout):
+        return references, []
+
+    def get(self, reference):
+        raise ray.exceptions.NodeDiedError("the node is gone. Look there: ...")
+
+
+def lose(cluster, study_dir, **options):
+    run = ray_launcher._Run(cluster, cluster.submit, GRID[0], study_dir, options)
+    for _ in range(5):
+        assert run.has_ended is (len(cluster.resumed) == 5 and run.result() is not None)
+    return run.result()[:2]
+
+
+def test_a_run_that_is_lost_again_and_again_has_failed(tmp_path):
+    nodes = Lost()
+    reason = "it was lost 5 times; the last: the node is gone"
+    assert lose(nodes, tmp_path, resume=True) == ("failed", reason)
+    assert nodes.resumed == [True] * 5
+
+
+def test_with_noresume_a_lost_run_goes_on_only_from_what_this_study_has_begun(tmp_path):
+    end(tmp_path, GRID[0], "done")
+    nodes = Lost()
+    lose(nodes, tmp_path, resume=False)
+    assert nodes.resumed == [False] * 5
+    nodes = Lost(lambda: end(tmp_path, GRID[0], "running"))
+    lose(nodes, tmp_path, resume=False)
+    assert nodes.resumed == [False] + [True] * 4
+
+
+def test_without_ray_one_line_says_how_to_have_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main.main(["bnkit", "--model=dln", "--launcher=ray"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("bnkit: Ray is not installed: pip install") and shown.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_address_where_nothing_is_is_refused_at_once():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        with (
+            pytest.raises(study.LauncherError, match=f"no Ray cluster at {address}: .*refused"),
+            ray_launcher.opened(address),
+        ):
+            pass
+
+
+def test_a_launcher_sends_what_a_run_depends_on_and_no_more(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    environment = ray_launcher._environment(cpus=3, gpus=0)
+    assert environment["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert (environment["TF_NUM_INTRAOP_THREADS"], environment["OMP_NUM_THREADS"]) == ("3", "7")
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert not environment.keys() & {"TF_CONFIG", "PATH", "HOME"}
+    assert "CUDA_VISIBLE_DEVICES" not in ray_launcher._environment(cpus=3, gpus=1)
