@@ -26,7 +26,7 @@ def train_steps(directory):
     return [r["step"] for r in map(json.loads, lines) if r["kind"] == "train"]
 
 
-def end(study_dir, settings, state, *, loss=1.0, **status):
+def end(study_dir, settings, state, *, loss=1.0, device=None, **status):
     """Leaves what a run of these settings leaves that ended in this state, in short.
 
     One that has ended has recorded a step at least.
@@ -38,6 +38,7 @@ def end(study_dir, settings, state, *, loss=1.0, **status):
                 "run": settings.run_id,
                 "settings": settings.to_dict(),
                 "data": {"classes": None},
+                "device": device or {},
             }
         )
         for step in range(status.get("steps", 1 if state in ENDED else 0)):

@@ -158,3 +158,14 @@ def test_a_run_says_which_kernels_it_had(tmp_path, user):
     (path,) = (tmp_path / "runs" / "main").iterdir()
     described = json.loads((path / "settings.json").read_text())
     assert described["device"]["onednn"] == ("off" if user else "on")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"), [("3", 3), (" 12 ", 12), ("0", 5), ("-1", 5), ("many", 5), (None, 5)]
+)
+def test_threads_are_those_of_the_environment_or_one_for_each_core(monkeypatch, chosen, expected):
+    monkeypatch.setattr(backend, "cores", lambda: 5)
+    monkeypatch.setenv(backend.THREADS[0], chosen or "")
+    if chosen is None:
+        monkeypatch.delenv(backend.THREADS[0])
+    assert backend.threads() == expected

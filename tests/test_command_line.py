@@ -123,6 +123,13 @@ def test_lists_make_a_grid():
         ("--model=vgg11,dln --depth=3", "flag --depth=3: must be chosen with model=mlp, dln only"),
         ("--jobs=0", "flag --jobs=0: must be a whole number >= 1"),
         ("--jobs=1.5", "flag --jobs=1.5: must be a whole number"),
+        ("--launcher=sge", "flag --launcher=sge: must be one of local, ray, slurm"),
+        ("--cpus_per_run=0", "flag --cpus_per_run=0: must be a whole number >= 1"),
+        ("--launcher=ray --gpus_per_run=-1", "flag --gpus_per_run=-1: must be a whole number >= 0"),
+        ("--gpus_per_run=1", "flag --gpus_per_run=1: must be left out with --launcher=local"),
+        ("--ray_address=a:1 --launcher=slurm", "flag --ray_address=a:1: must be left out with"),
+        ("--estimate --launcher=ray", "flag --estimate=true: must be left out with --launcher=ray"),
+        ("--noresume --launcher=slurm", "flag --resume=false: must be true with --launcher=slurm"),
         ("--resume=perhaps", "flag --resume=perhaps: must be true or false"),
         ("--precision=int8", "flag --precision=int8: must be one of float32, bfloat16"),
         ("--strategy=tpu", "flag --strategy=tpu: must be one of auto, cpu"),
@@ -204,6 +211,7 @@ def test_a_grid_of_too_many_runs_is_refused_before_it_is_made():
 def test_help_has_every_flag_once_with_its_default():
     shown = help_text()
     others = ["study", "resume", "jobs", "dry_run", "estimate", "flagfile", "help"]
+    others += ["launcher", "cpus_per_run", "gpus_per_run", "ray_address"]
     for name in [*(field.name for field in dataclasses.fields(Settings)), *others]:
         assert shown.count(f"\n  --{name} ") == 1, name
     # A line may end anywhere in it.
@@ -212,7 +220,7 @@ def test_help_has_every_flag_once_with_its_default():
     assert "[landscape,ics,activations]" in shown
     assert "[mlp: 5; dln: 25]" in shown and "network; or a list [vgg11]" in shown
     assert max(map(len, shown.splitlines())) <= 100
-    assert shown.count("\n  --") <= 49
+    assert shown.count("\n  --") <= 53
     assert flat.count("or a list") == len(study.AXES)
 
 

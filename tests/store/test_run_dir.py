@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
-from bnkit.store import RunDir, RunError
+from bnkit.store import RunDir, RunError, wait_until_free
 
 SETTINGS = {"norm": "bn", "lr": 0.1, "seed": 0}
 DESCRIPTION = {"study": "study", "run": "run", "settings": SETTINGS}
@@ -162,3 +163,13 @@ def test_damage_is_named(tmp_path):
     (tmp_path / "status.json").write_text('{"status": ')
     with RunDir(tmp_path) as run, pytest.raises(RunError, match=r"status\.json is damaged"):
         run.status  # noqa: B018
+
+
+def test_a_run_is_waited_for_until_it_is_free(tmp_path):
+    wait_until_free(tmp_path / "not_there", 0)
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(RunError, match=f"another process is writing to {run.path}"):
+        wait_until_free(run.path, 0.1)
+    threading.Timer(0.2, run.close).start()
+    wait_until_free(run.path, 30)
+    RunDir(run.path).close()

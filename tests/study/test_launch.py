@@ -222,6 +222,13 @@ def test_runs_at_a_time_share_the_cores(jobs, threads, environments, tmp_path):
         assert {environment.get(name) for environment in environments} == {threads}
 
 
+def test_a_run_has_the_threads_that_are_asked_for(environments, tmp_path):
+    study.run([Settings(**TINY)], tmp_path, cpus=3, progress=False)
+    study.run(study.grid(**TINY | {"seed": [1, 2]}), tmp_path, jobs=2, cpus=5, progress=False)
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        assert [environment[name] for environment in environments] == ["3", "5", "5"]
+
+
 def test_threads_that_the_user_has_set_stay(environments, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     study.run(study.grid(**TINY | {"seed": [0, 1]}), tmp_path, jobs=2, progress=False)

@@ -4,8 +4,10 @@ import os
 import sys
 
 import pytest
+from study_runs import TINY, end
 
 from bnkit import backend, store
+from bnkit.settings import Settings
 from bnkit.study.process import choose_kernels
 
 
@@ -31,6 +33,28 @@ def test_a_run_that_goes_on_has_the_kernels_that_it_was_begun_with(
         )
     choose_kernels(tmp_path / "run", resume)
     assert os.environ[backend.ONEDNN] == expected
+
+
+@pytest.mark.parametrize(("threads", "resume", "expected"), [(3, True, "3"), (3, False, "7")])
+def test_a_run_that_goes_on_has_the_threads_that_it_was_begun_with(
+    tmp_path, monkeypatch, threads, resume, expected
+):
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    for name in (backend.ONEDNN, *backend.THREADS):
+        monkeypatch.setenv(name, "7")
+    end(tmp_path, Settings(**TINY), "interrupted", device={"threads": threads})
+    choose_kernels(tmp_path / Settings(**TINY).run_id, resume)
+    assert [os.environ[name] for name in backend.THREADS] == [expected] * 3
+
+
+@pytest.mark.parametrize("threads", ["2", 0, True, None, [2]])
+def test_threads_that_cannot_be_choose_nothing(tmp_path, monkeypatch, threads):
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    for name in (backend.ONEDNN, *backend.THREADS):
+        monkeypatch.setenv(name, "7")
+    end(tmp_path, Settings(**TINY), "interrupted", device={"threads": threads})
+    choose_kernels(tmp_path / Settings(**TINY).run_id, resume=True)
+    assert [os.environ[name] for name in backend.THREADS] == ["7"] * 3
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
