@@ -56,6 +56,8 @@ def opened(address=None, *, cpus=1, gpus=0):
     ray = _imported()
     _check_reachable(address or os.environ.get("RAY_ADDRESS", ""))
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # A cluster that Ray makes here would report on itself to its authors, unless somebody says no.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray takes it for itself, and ends this process without a word to the runs.
     terminated = signal.getsignal(signal.SIGTERM)
     try:

@@ -1,10 +1,11 @@
 """What a run writes, read from the files themselves."""
 
+import concurrent.futures
 import json
 import shutil
 import subprocess
 import sys
-import threading
+import time
 
 import numpy as np
 import pytest
@@ -170,6 +171,10 @@ def test_a_run_is_waited_for_until_it_is_free(tmp_path):
     run = RunDir(tmp_path / "run")
     with pytest.raises(RunError, match=f"another process is writing to {run.path}"):
         wait_until_free(run.path, 0.1)
-    threading.Timer(0.2, run.close).start()
-    wait_until_free(run.path, 30)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait_until_free, run.path, 30)
+        time.sleep(0.2)
+        assert not waiting.done()
+        run.close()
+        waiting.result()
     RunDir(run.path).close()

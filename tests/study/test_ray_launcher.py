@@ -28,6 +28,7 @@ NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 def cluster():
     """A cluster of a head that makes no runs, and two nodes with room for one run each."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         # The nodes inherit what this process has; only what a launcher sends is to count.
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
             patch.delenv(name, raising=False)
