@@ -123,7 +123,8 @@ def _list(values, grid):
     at_a_time = _jobs(values) or "as many as there is room for"
     there = f"{len(to_make)} of {len(grid)} runs to make, {at_a_time} at a time"
     if estimates is None:
-        say(f"{there}; --estimate says how long they take")
+        hint = "; --estimate says how long they take" if values.launcher == "local" else ""
+        say(f"{there}{hint}")
         return 1 if damaged else 0
     known = [seconds for seconds in estimates.values() if seconds is not None]
     say(f"{there}: about {waiting.duration(timing.in_all(known, values.jobs))}")

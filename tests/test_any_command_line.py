@@ -16,7 +16,18 @@ from bnkit.settings import Settings
 
 NUMBERS = strategies.one_of(strategies.integers(), strategies.floats()).map(str)
 NAMES = strategies.sampled_from(
-    [*layers.names(), *families.MODELS, *PROBES, "cpu", "adam", "true", "0", "glyphs", "os:system"]
+    [
+        *layers.names(),
+        *families.MODELS,
+        *PROBES,
+        "cpu",
+        "ray",
+        "adam",
+        "true",
+        "0",
+        "glyphs",
+        "os:system",
+    ]
 )
 HOSTILE = strategies.sampled_from(
     [
@@ -38,6 +49,7 @@ def arguments_of(flag):
 
 
 FLAGS = [*(field.name for field in dataclasses.fields(Settings)), "study", "runs_dir", "jobs"]
+FLAGS += ["launcher", "cpus_per_run", "gpus_per_run", "ray_address"]
 FLAGS += [
     "reports_dir",
     "data_dir",

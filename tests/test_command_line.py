@@ -113,6 +113,7 @@ def test_lists_make_a_grid():
         ("--lr=", "flag --lr=: must be a number"),
         ("--lr=0.1,auto", "flag --lr=0.1,auto: must be a number, several with commas between"),
         ("--lr=auto --dry_run", "flag --lr=auto: must be a number with --dry_run and --estimate"),
+        ("--lr=auto --launcher=ray", "flag --lr=auto: must be a number with --launcher=ray"),
         ("--lr=auto --schedule=range", "flag --lr=auto: must be a number with --schedule=range"),
         ("--lr=0.1,-2", "flag --lr=-2.0: must be a finite number > 0"),
         ("--lr=0.1,0.5,0.10", "flag --lr=0.1,0.5,0.1: must be a list of different values"),

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import pathlib
 import subprocess
@@ -12,7 +13,7 @@ from bnkit import command_line, experiment, main, study
 from bnkit.messages import python_command
 from bnkit.settings import SettingsError
 from bnkit.store import RunFailed
-from bnkit.study import range_test, timing
+from bnkit.study import range_test, ray_launcher, timing
 from bnkit.training import Trainer
 
 TINY = "--width=0.02 --batch_size=16 --steps=6 --probe_every=4 --eval_every=4 --step_sizes=0.1,0.2"
@@ -229,6 +230,34 @@ def test_a_study_of_which_runs_fail_is_reported_and_exits_with_1(in_process, cap
     )
     assert command(f"{lists} --lr=0.4 --seed=0,1 --study=none_at_all") == 1
     assert capsys.readouterr().err.endswith("measured anything: no report\n")
+
+
+@pytest.mark.parametrize(("jobs", "at_a_time"), [("", sys.maxsize), ("--jobs=1", 1)])
+def test_on_a_cluster_even_one_run_is_a_study(in_process, capsys, monkeypatch, jobs, at_a_time):
+    opened = []
+
+    @contextlib.contextmanager
+    def connect(*arguments, **options):
+        opened.append((arguments, options))
+        yield "the launcher"
+
+    monkeypatch.setattr(ray_launcher, "opened", connect)
+    assert (
+        command(f"{LINEAR} --lr=1e-6 --launcher=ray --ray_address=a:1 --gpus_per_run=2 {jobs}") == 0
+    )
+    (options,) = in_process
+    assert (options["launcher"], options["jobs"]) == ("the launcher", at_a_time)
+    assert opened == [(("a:1",), {"cpus": 1, "gpus": 2})]
+    assert pathlib.Path("reports", "main", "index.html").exists()
+
+
+def test_a_dry_run_for_a_cluster_says_how_many_are_made_at_a_time(workplace, capsys):
+    for flags, said in (
+        ("", "as many as there is room for at a time"),
+        ("--jobs=3", "3 at a time"),
+    ):
+        assert command(f"{LINEAR} --lr=1e-6 --dry_run --launcher=ray {flags}") == 0
+        assert capsys.readouterr().out.endswith(f"1 of 1 runs to make, {said}\n")
 
 
 def test_an_interrupted_study_says_how_to_go_on(workplace, capsys, monkeypatch):
