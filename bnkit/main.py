@@ -219,8 +219,8 @@ def _tell_of_queue(outcomes):
     waiting, made = states.count("queued"), states.count("running")
     ended = len(states) - waiting - made
     return _fail(
-        f"SLURM has {waiting + made} of {len(states)} runs: {made} running, {waiting} queued; "
-        f"{ended} have ended. The same command says how far they are, and reports once all have "
+        f"{ended} of {len(states)} runs have ended; SLURM has the others: {made} running, "
+        f"{waiting} queued. The same command says how far they are, and reports once all have "
         "ended",
         code=QUEUED,
     )

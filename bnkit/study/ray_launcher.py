@@ -58,23 +58,32 @@ def opened(address=None, *, cpus=1, gpus=0):
     logging.getLogger("ray").setLevel(logging.ERROR)
     # A cluster that Ray makes here would report on itself to its authors, unless somebody says no.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray takes it for itself, and ends this process without a word to the runs.
-    terminated = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=address,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with _sigterm_as_it_was():
+            ray.init(
+                address=address,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise LauncherError(f"no Ray cluster at {address or 'hand'}: {error}") from error
-    signal.signal(signal.SIGTERM, terminated)
     try:
         with contextlib.closing(RayLauncher(ray, cpus, gpus)) as launcher:
             yield launcher
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _sigterm_as_it_was():
+    """Ray takes SIGTERM for itself, and would end this process without a word to the runs."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is not before:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_reachable(address):

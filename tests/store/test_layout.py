@@ -17,6 +17,7 @@ MAY_SAY = {
     "main.py": ["tensorboard"],
     "command_line.py": ["tensorboard"] * 2,
     "study/launch.py": ["tensorboard"],
+    "study/slurm.py": ["tensorboard"],
 }
 
 

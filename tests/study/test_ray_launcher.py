@@ -112,8 +112,10 @@ def test_a_study_loses_a_node_is_interrupted_and_ends_with_the_records_of_a_loca
 def test_what_goes_wrong_on_a_node_is_that_runs_failure(cluster, tmp_path):
     settings = GRID[0]
     RunFiles(tmp_path / settings.run_id).log.mkdir(parents=True)
+    terminated = signal.getsignal(signal.SIGTERM)
     with ray_launcher.opened(cluster.address) as launcher:
         (outcome,) = study.run([settings], tmp_path, launcher=launcher, progress=False)
+        assert signal.getsignal(signal.SIGTERM) is terminated
     assert outcome.state == "failed" and outcome.reason.startswith("IsADirectoryError: ")
 
 

@@ -217,7 +217,7 @@ def test_the_same_command_says_how_far_it_is_and_reports_in_the_end(place, capsy
     shown = capsys.readouterr()
     assert [line.split()[3] for line in shown.out.splitlines()] == ["state", "queued", "queued"]
     assert "2 runs handed over to SLURM as the array job 100: " in shown.err
-    assert "SLURM has 2 of 2 runs: 0 running, 2 queued; 0 have ended" in shown.err
+    assert "0 of 2 runs have ended; SLURM has the others: 0 running, 2 queued. " in shown.err
     assert not list(pathlib.Path("reports").rglob("*.html"))
     first, second = (
         Settings(**asked["settings"])
@@ -226,7 +226,10 @@ def test_the_same_command_says_how_far_it_is_and_reports_in_the_end(place, capsy
     end(place / "runs" / "main", first, "done", steps=4)
     (place / "queue").write_text("100_1 RUNNING\n")
     assert command() == 3
-    assert "SLURM has 1 of 2 runs: 1 running, 0 queued; 1 have ended" in capsys.readouterr().err
+    assert (
+        "1 of 2 runs have ended; SLURM has the others: 1 running, 0 queued. "
+        in capsys.readouterr().err
+    )
     end(place / "runs" / "main", second, "done", steps=4)
     assert command() == 0
     assert pathlib.Path("reports", "main", "index.html").exists()
