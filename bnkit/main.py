@@ -31,8 +31,8 @@ def main(argv=None):
     """Runs the command; returns its exit code.
 
     That is 0 if all runs are done, diverged ones included; 1 if a run failed, has no report, or has
-    lost a worker; 2 for input that is not valid; 3 if SLURM still has runs; 130 after Ctrl-C, SIGTERM
-    or SIGHUP.
+    lost a worker; 2 for input that is not valid; 3 if SLURM still has runs; 130 after Ctrl-C,
+    SIGTERM or SIGHUP.
     """
     argv = sys.argv if argv is None else argv
     try:
