@@ -2,6 +2,8 @@
 
 import keras
 
+from bnkit.models.stage import output_dtype
+
 # That of the images, whatever Keras's configuration says.
 DATA_FORMAT = "channels_last"
 
@@ -35,8 +37,8 @@ def scaled(units, width):
 
 
 def logits(x, classes, initializer):
-    """The last layer. Its outputs, and with them the loss, are float32 at any compute type."""
+    """The last layer; for the type of its outputs see `output_dtype`."""
     layer = keras.layers.Dense(
-        classes, kernel_initializer=initializer, dtype="float32", name="logits"
+        classes, kernel_initializer=initializer, dtype=output_dtype(), name="logits"
     )
     return layer(x)

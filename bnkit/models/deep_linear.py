@@ -2,7 +2,7 @@
 
 import keras
 
-from bnkit.models.stage import factory_of, glorot_uniform, normalised
+from bnkit.models.stage import factory_of, glorot_uniform, normalised, output_dtype
 from bnkit.models.task import regression
 
 
@@ -36,8 +36,7 @@ def deep_linear(norm="none", depth=25, dim=10, *, norm_last=False, seed=None):
             dim,
             use_bias=False,
             kernel_initializer=next(initializers),
-            # The outputs, and with them the loss, are float32 whatever the compute type.
-            dtype="float32" if is_last else None,
+            dtype=output_dtype() if is_last else None,
             name=f"dense{index}",
         )
         is_normalised = norm_last or not is_last

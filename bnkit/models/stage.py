@@ -26,6 +26,14 @@ def glorot_uniform(seed, count):
     return (keras.initializers.GlorotUniform(seed=seed) for seed in seeds)
 
 
+def output_dtype():
+    """The type of a network's outputs, and with them of the loss.
+
+    It is float32 at any compute type, and float64 where variables are.
+    """
+    return keras.backend.result_type(keras.config.dtype_policy().variable_dtype, "float32")
+
+
 def normalised(x, layer, factory, name):
     """The weight layer with its normalisation, applied to x.
 

@@ -87,7 +87,7 @@ class Objective:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(chosen)
             loss = self.replica_loss(weights)
-            scaled = loss if scale is None else loss * scale
+            scaled = loss if scale is None else loss * tf.cast(scale, loss.dtype)
         gradient = tape.gradient(scaled, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradient = [tf.convert_to_tensor(g) for g in gradient]
         if scale is not None:
@@ -113,7 +113,9 @@ class Objective:
 
     def scaled(self, loss):
         """The loss to differentiate: scaled, so that derivatives in float16 do not underflow."""
-        return loss if self.loss_scale is None else loss * self.loss_scale
+        if self.loss_scale is None:
+            return loss
+        return loss * tf.cast(self.loss_scale, loss.dtype)
 
     def unscaled(self, derivatives):
         """The derivatives of the loss, given those of the scaled loss."""
@@ -130,7 +132,7 @@ class Objective:
                 value = loss.of_outputs(
                     self._x, self._y, outputs, self._sample_weight, self._training
                 )
-                return tf.cast(value, tf.float32)
+                return _at_least_float32(value)
             return replica_loss(loss, self._y, outputs, self.replicas, self._sample_weight)
 
 
@@ -142,7 +144,7 @@ def replica_loss(loss_fn, y_true, y_pred, parts, sample_weight=None):
     could not see that Keras divides it.
     """
     weighted = {} if sample_weight is None else _weighted(loss_fn, sample_weight, parts)
-    loss = tf.cast(loss_fn(y_true, y_pred, **weighted), tf.float32)
+    loss = _at_least_float32(loss_fn(y_true, y_pred, **weighted))
     if loss.shape.rank:
         raise ValueError(
             "`loss_fn` must give one number for the batch, its mean or sum. "
@@ -152,7 +154,13 @@ def replica_loss(loss_fn, y_true, y_pred, parts, sample_weight=None):
         return loss
     if _keras_divides(loss_fn, y_true, y_pred):
         loss *= tf.distribute.get_strategy().num_replicas_in_sync
-    return loss / parts
+    return loss / tf.cast(parts, loss.dtype)
+
+
+def _at_least_float32(loss):
+    """The loss in float32, or in float64 if it is."""
+    loss = tf.convert_to_tensor(loss)
+    return loss if loss.dtype == tf.float64 else tf.cast(loss, tf.float32)
 
 
 def _weighted(loss_fn, sample_weight, parts):

@@ -80,6 +80,7 @@ class Evaluator:
         """What a batch adds to the loss and metrics of a split that is `parts` times as large."""
         outputs = self._model(self._prepare(x), training=False)
         loss = replica_loss(self._loss_fn, y, outputs, parts)
+        loss = tf.cast(loss, tf.float32)
         return tf.stack([loss, *metric_values(self._metrics, y, outputs, parts)])
 
     def _statistics_losses(self, x, y, parts, population):
@@ -91,7 +92,7 @@ class Evaluator:
             (population, "moving"),
         ):
             outputs, _ = call_at(self._model, weights, state, x, statistics)
-            losses.append(replica_loss(self._loss_fn, y, outputs, parts))
+            losses.append(tf.cast(replica_loss(self._loss_fn, y, outputs, parts), tf.float32))
         return tf.stack(losses)
 
 

@@ -235,7 +235,7 @@ class Trainer:
             share = self._weight_decay / self.replicas
             values.append(share * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))
         self.optimizer.apply(gradients, variables)
-        return tf.stack(values)
+        return tf.stack([tf.cast(value, tf.float32) for value in values])
 
     def _share(self, x, y):
         """This replica's part of a global batch, prepared."""
