@@ -1,4 +1,4 @@
-"""What all tests stand on: two logical CPU devices, and a clean dtype policy for each test."""
+"""What all tests stand on: four logical CPU devices, and a clean dtype policy for each test."""
 
 import functools
 import os
@@ -17,7 +17,7 @@ from bnkit import data
 # Before TensorFlow starts its devices: afterwards their number is fixed for the process.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
+    [tf.config.LogicalDeviceConfiguration()] * 4,
 )
 
 # A shell starts commands in the background deaf to Ctrl-C, and their children inherit it: the tests
@@ -37,6 +37,16 @@ def _restored_dtype_policy():
 def two_replicas():
     """A strategy of two replicas, both on the CPU."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def four_replicas():
+    """A strategy of four replicas, all on the CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        # TensorFlow numbers what replicas exchange from here on: the numbers of two strategies of
+        # one process must not meet.
+        patch.setattr(tf.distribute.MirroredStrategy, "_collective_key_base", 1_000_000)
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(4)])
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def _second_order(objective):
             with second_derivatives.mended():
                 loss = objective.replica_loss(weights)
             scaled = objective.scaled(loss)
-        recorded = gradient = _gradient(inner, scaled, weights, _seed(objective))
+        recorded = gradient = _gradient(inner, scaled, weights, _seed(objective, scaled.dtype))
     if objective.replicas > 1:
         # Apart from the recorded one, see `_seed`.
         gradient = _gradient(inner, scaled, weights)
@@ -179,7 +179,7 @@ def _gradient(tape, target, weights, seed=None):
     return [tf.convert_to_tensor(g) for g in gradient]
 
 
-def _seed(objective):
+def _seed(objective, dtype):
     """What the recorded gradient is multiplied by: 1, or None where that is not needed.
 
     Replicas make their products without a loop, in the graph of the gradient. There oneDNN merges
@@ -190,7 +190,7 @@ def _seed(objective):
     """
     if objective.replicas == 1:
         return None
-    return tf.raw_ops.PlaceholderWithDefault(input=tf.constant(1.0), shape=[])
+    return tf.raw_ops.PlaceholderWithDefault(input=tf.constant(1.0, dtype), shape=[])
 
 
 class _Progress(NamedTuple):

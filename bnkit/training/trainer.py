@@ -130,9 +130,12 @@ class Trainer:
         self.workers.share([*self.model.variables, *self.optimizer.variables])
 
     def batch(self, steps=1):
-        """The batches of the next `steps` steps, joined to one: global, not yet prepared."""
+        """The batches of the next `steps` steps, joined to one: global, not yet prepared.
+
+        A replica's share of it is made of the replica's shares of the steps, one after the other.
+        """
         stacks = self._batches.stack(self.step, self.step + steps)
-        return tuple(np.reshape(stack, (-1, *stack.shape[2:])) for stack in stacks)
+        return tuple(self._joined(stack) for stack in stacks)
 
     def on_replicas(self, function):
         """Compiles `function((x, y), *arguments)` to run on each replica's share of a batch.
@@ -244,6 +247,12 @@ class Trainer:
             start = tf.distribute.get_replica_context().replica_id_in_sync_group * size
             x, y = x[start : start + size], y[start : start + size]
         return self._prepare(x), y
+
+    def _joined(self, stack):
+        """`[steps, batch, ...]` as one batch, see `batch`."""
+        steps, size, *shape = stack.shape
+        shares = np.reshape(stack, (steps, self.replicas, size // self.replicas, *shape))
+        return np.reshape(np.swapaxes(shares, 0, 1), (-1, *shape))
 
     def _first_replica(self, value):
         return self.strategy.experimental_local_results(value)[0]
