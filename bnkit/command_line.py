@@ -106,6 +106,8 @@ _HELP = {
         "weight_decay": "c of the penalty c/2 * sum ||kernel||^2, logged apart from the loss",
         "sync_norm": "batch statistics of the global batch instead of each replica's",
         "precision": f"compute type of the layers: {', '.join(PRECISIONS)}",
+        "jit": "whether XLA compiles the training step: auto is on with one GPU, and off on the "
+        "CPU, where it makes convolutions slower",
         "strategy": f"{STRATEGIES[0]} mirrors over all GPUs, or uses the CPU; "
         f"{STRATEGIES[1]} leaves GPUs alone; {MULTIWORKER} makes one run on the workers that "
         "TF_CONFIG or SLURM names, each started with the same command",
@@ -114,6 +116,8 @@ _HELP = {
         "probes": "comma-separated list of what to measure; empty for nothing",
         "probe_every": "steps between two measurements",
         "probe_steps": "comma-separated list of further steps to measure at, such as 1,2,5,10",
+        "probe_precision": "what probes compute in: training is that of --precision, float32 "
+        "measures the same weights in float32; of bnkit's own models",
         "step_sizes": "rising comma-separated list of s in theta - s g; absolute, the same for "
         "every arm of a comparison",
         "directions": "random directions at each measurement of random_landscape",

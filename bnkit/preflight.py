@@ -1,9 +1,14 @@
 """Before anything is made on disk: whether there is what is asked for, and whether it fits."""
 
 import dataclasses
+import os
+import sys
 
-from bnkit import backend, families, layers
+from bnkit import backend, families, layers, sharing
 from bnkit.settings import SettingsError
+
+# Of NVIDIA, of NVIDIA under Windows, of AMD.
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def check(grid, data_dir=None, epochs=None):
@@ -19,7 +24,8 @@ def check(grid, data_dir=None, epochs=None):
 
     Raises:
         ValueError: If there is no such layer, model, data set or split; if the model does not fit
-            the data or the normalisation, or an optimizer does not take its arguments.
+            the data or the normalisation, an optimizer does not take its arguments, or the GPUs
+            cannot share the batches.
     """
     paths = {settings.norm for settings in grid if ":" in settings.norm}
     if paths:
@@ -33,6 +39,7 @@ def check(grid, data_dir=None, epochs=None):
     for settings in grid:
         if _data_of(settings) in forms:
             _check_fit(settings, forms[_data_of(settings)])
+    _check_replicas(grid)
     _check_optimizers(grid)
     _check_models(grid, forms)
     return grid
@@ -81,6 +88,28 @@ def _check_fit(settings, form):
         raise SettingsError("model", settings.model, valid)
     if settings.augment:
         raise SettingsError("augment", settings.augment, f"empty: {vectors}")
+
+
+def _check_replicas(grid):
+    """Checks that there can be a replica on each of the GPUs."""
+    asked = [settings for settings in grid if settings.strategy == "auto"]
+    replicas = max(_gpu_count(), 1) if asked else 1
+    for settings in asked:
+        sharing.check(settings, replicas)
+
+
+def _gpu_count():
+    """How many GPUs a run would mirror over, without taking any of them.
+
+    TensorFlow, which takes seconds to load, is asked only where the system has a driver for GPUs.
+    """
+    if "tensorflow" not in sys.modules and not any(map(os.path.exists, _GPU_DRIVERS)):
+        return 0
+    backend.choose_kernels()
+    with backend.without_start_up_messages():
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU"))
 
 
 def _check_optimizers(grid):

@@ -31,6 +31,8 @@ SCHEDULES = ("constant", "cosine", "step", "range")
 PRECISIONS = ("float32", "bfloat16", "float16")
 MULTIWORKER = "multiworker"
 STRATEGIES = ("auto", "cpu", MULTIWORKER)
+PROBE_PRECISIONS = ("training", "float32")
+JIT = ("auto", "on", "off")
 
 # Arguments in one text -> those that are given a value anyway.
 _ARGUMENTS = {
@@ -58,6 +60,8 @@ LATER_FIELDS = {
     "augment": (),
     "label_smoothing": 0.0,
     "probe_steps": (),
+    "probe_precision": "training",
+    "jit": "auto",
 }
 
 
@@ -118,6 +122,8 @@ _RULES = {
     "eval_every": COUNT,
     "sync_norm": TRUTH,
     "precision": one_of(PRECISIONS),
+    "probe_precision": one_of(PROBE_PRECISIONS),
+    "jit": one_of(JIT),
     "strategy": one_of(STRATEGIES),
 }
 
@@ -179,6 +185,10 @@ class Settings:
         sync_norm: Whether normalisations that take statistics over the batch take those of the
             global batch instead of each replica's.
         precision: Compute type of the layers; variables and statistics stay float32.
+        probe_precision: What probes compute in: `training` for the `precision` that is trained in;
+            `float32` measures the same weights in float32, of bnkit's own models.
+        jit: Whether XLA compiles the training step: `on`, `off`, or `auto` for where that pays,
+            which is on a single GPU.
         strategy: `auto` mirrors over all GPUs, or uses the CPU; `cpu` leaves GPUs alone;
             `multiworker` is one run on the workers of a cluster, however many there are.
 
@@ -221,6 +231,8 @@ class Settings:
     eval_every: int = None
     sync_norm: bool = False
     precision: str = "float32"
+    probe_precision: str = "training"
+    jit: str = "auto"
     strategy: str = "auto"
 
     def __post_init__(self):
@@ -232,6 +244,9 @@ class Settings:
             self._check(name, rule)
         if self.momentum and self.optimizer != "sgd":
             raise SettingsError("momentum", self.momentum, f"0 with optimizer={self.optimizer}")
+        if self.probe_precision != "training" and families.is_users(self.model):
+            valid = "training with a model of your own"
+            raise SettingsError("probe_precision", self.probe_precision, valid)
         if self.warmup > self.steps:
             raise SettingsError("warmup", self.warmup, f"at most the number of steps, {self.steps}")
         if self.samples is not None and self.batch_size > self.samples:

@@ -16,7 +16,7 @@ ROWS = {
     "messages": 0, "further_arguments": 0, "arguments": 0, "waiting": 0,
     "families": 1, "store": 1, "flag_parsers": 1,
     "settings": 2,
-    "memory": 3, "layers": 3, "data": 3, "losses": 3, "report": 3,
+    "memory": 3, "sharing": 3, "layers": 3, "data": 3, "losses": 3, "report": 3,
     "probes": 4, "models": 4,
     "training": 5,
     "callbacks": 6,
@@ -30,7 +30,7 @@ ROWS = {
 WITHOUT_TENSORFLOW = {
     "backend", "rules", "kinds", "families", "settings", "schedules", "store", "report", "study",
     "messages", "further_arguments", "arguments", "flag_parsers", "memory", "command_line",
-    "waiting", "commands", "__main__",
+    "sharing", "waiting", "commands", "__main__",
 }  # fmt: skip
 MAY_NOT = {
     "layers": {"settings"},

@@ -81,7 +81,7 @@ def test_every_probe_has_a_callback(probe):
 def test_a_callback_writes_the_fields_of_the_registry(kind, records):
     assert kind.name in records, f"no callback writes records of kind {kind.name!r}"
     fields = {field.name for field in kind.fields} | set(kind.labels)
-    how = {"step", "kind", "statistics", "added_losses"}
+    how = {"step", "kind", "statistics", "added_losses", "precision"}
     assert set(records[kind.name]) - how == fields, (
         f"fields of {kind.name} in bnkit/kinds.py and in its records differ"
     )

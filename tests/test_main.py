@@ -9,7 +9,7 @@ import pytest
 from study_runs import end
 
 import bnkit
-from bnkit import command_line, experiment, main, study
+from bnkit import command_line, experiment, main, preflight, study
 from bnkit.messages import python_command
 from bnkit.settings import SettingsError
 from bnkit.store import RunFailed
@@ -150,6 +150,17 @@ def test_data_that_do_not_fit_are_one_line(workplace, capsys):
     announced, shown = capsys.readouterr().err.splitlines()
     assert announced.startswith("bnkit: 6 steps of vgg11") and "batch_size=1000" in shown
     assert not list(workplace.glob("runs/main/*/settings.json"))
+
+
+@pytest.mark.parametrize("arguments", ["--norm=bn", "--norm=bn,none", "--batch_size=100 --dry_run"])
+def test_a_batch_that_gpus_cannot_share_is_one_line_and_leaves_nothing(
+    arguments, workplace, capsys, monkeypatch
+):
+    monkeypatch.setattr(preflight, "_gpu_count", lambda: 3)
+    assert command(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "`batch_size` must be a multiple of the 3 replicas, one on each GPU. Received" in line
+    assert not any(workplace.iterdir())
 
 
 @pytest.mark.parametrize("flag", ["runs_dir", "reports_dir"])

@@ -56,3 +56,13 @@ def test_what_does_not_fit_the_data_is_named(vectors, changes, field, valid):
 def test_arguments_that_an_optimizer_does_not_take_are_named():
     with pytest.raises(ValueError, match=r"arguments of Keras's adam: .*nothing"):
         preflight.check([Settings(optimizer="adam", optimizer_args="nothing=1")])
+
+
+def test_a_batch_that_gpus_cannot_share_is_refused(monkeypatch):
+    grid = [Settings(), Settings(batch_size=100)]
+    monkeypatch.setattr(preflight, "_gpu_count", lambda: 3)
+    assert preflight.check([dataclasses.replace(s, strategy="cpu") for s in grid])
+    with pytest.raises(SettingsError, match=r"multiple of the 3 replicas.*batch_size=128"):
+        preflight.check(grid)
+    monkeypatch.setattr(preflight, "_gpu_count", lambda: 0)
+    assert preflight.check(grid) == grid

@@ -29,7 +29,11 @@ class Activations(ProbeCallback):
 
     def measure(self, loss_fn, batch):
         measured = probes.activations(
-            self.model, batch, units=self._units, seed=self._seed, statistics=self.statistics
+            self.measured_model,
+            batch,
+            units=self._units,
+            seed=self._seed,
+            statistics=self.statistics,
         )
         self._traced = measured  # the names are known once this has been traced
         return {

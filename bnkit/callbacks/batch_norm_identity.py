@@ -27,7 +27,7 @@ class BatchNormIdentity(ProbeCallback):
 
     def measure(self, loss_fn, batch):
         measured = probes.batch_norm_identity(
-            self.model, loss_fn, batch, statistics=self.statistics
+            self.measured_model, loss_fn, batch, statistics=self.statistics
         )
         self._layers = measured.layers
         return tensors(measured)

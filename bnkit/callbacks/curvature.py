@@ -33,7 +33,7 @@ class Curvature(ProbeCallback):
 
     def measure(self, loss_fn, batch):
         return probes.curvature(
-            self.model,
+            self.measured_model,
             loss_fn,
             batch,
             products=self._products,

@@ -29,7 +29,7 @@ class GradientNoise(ProbeCallback):
 
     def measure(self, loss_fn, batch):
         return probes.gradient_noise(
-            self.model, loss_fn, batch, parts=self._batches, statistics=self.statistics
+            self.measured_model, loss_fn, batch, parts=self._batches, statistics=self.statistics
         )._asdict()
 
     def before_update(self, batch):

@@ -19,7 +19,7 @@ class InternalCovariateShift(AcrossUpdate):
 
     def measure(self, loss_fn, batch, weights, state, next_weights):
         measured = probes.internal_covariate_shift(
-            self.model,
+            self.measured_model,
             loss_fn,
             batch,
             next_weights,

@@ -29,7 +29,7 @@ class Landscape(ProbeCallback):
 
     def measure(self, loss_fn, batch):
         return probes.landscape(
-            self.model, loss_fn, batch, self.step_sizes, statistics=self.statistics
+            self.measured_model, loss_fn, batch, self.step_sizes, statistics=self.statistics
         )._asdict()
 
     def before_update(self, batch):

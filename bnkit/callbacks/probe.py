@@ -6,7 +6,7 @@ from bnkit.callbacks.recorder import Recorder
 from bnkit.callbacks.steps import Steps, learning_rate
 from bnkit.data import as_batch
 from bnkit.probes import CompiledLoss
-from bnkit.probes.objective import check_statistics
+from bnkit.probes.objective import check_statistics, loss_scale, precision, trained_by
 from bnkit.schedules import At, Either, Every
 
 # What a record says of how it was measured, see `ProbeCallback`.
@@ -97,6 +97,15 @@ class ProbeCallback(Recorder):
     def after_update(self, batch):
         """The same step, with the weights after its update."""
 
+    @property
+    def measured_model(self):
+        """What `measure` looks at: the model that is trained, or the trainer's twin of it."""
+        return self.model if self._twin is None else self._twin
+
+    @property
+    def _twin(self):
+        return None if self.trainer is None else self.trainer.twin
+
     # What Keras and the trainer call.
 
     @property
@@ -117,14 +126,14 @@ class ProbeCallback(Recorder):
             self._check(self.trainer is not None, "`batch=(x, y)`", "batch=None")
             loss_fn = self._loss or self.trainer.loss_fn
             self._compiled = self.trainer.on_replicas(
-                lambda batch, *arguments: self.measure(loss_fn, batch, *arguments)
+                lambda batch, *arguments: self._measure(loss_fn, batch, *arguments)
             )
             return
         self._batch = self._fixed_batch
         loss_fn = self._loss or (self.trainer.loss_fn if self.trainer else self._loss_of_fit())
         size = len(self._batch)
         self._compiled = tf.function(
-            lambda *arguments: self.measure(loss_fn, arguments[:size], *arguments[size:]),
+            lambda *arguments: self._measure(loss_fn, arguments[:size], *arguments[size:]),
             autograph=False,
         )
         try:
@@ -184,6 +193,9 @@ class ProbeCallback(Recorder):
             # Ahead of the call: TensorFlow takes many first calls for one function's retracing.
             self._compiled.get_concrete_function(*batch, *arguments)
             self._taken = True
+        if self._twin is not None:
+            for own, trained in zip(self._twin.variables, self.model.variables, strict=True):
+                own.assign(trained.value)
         measured = self._compiled(*batch, *arguments)
         return tf.nest.map_structure(lambda value: value.numpy().tolist(), measured)
 
@@ -194,10 +206,27 @@ class ProbeCallback(Recorder):
         optimizer may leave that out, where the scaled gradient overflows as that of the probe may
         have: the next batch is then the same step again, with a smaller scale.
         """
-        how = {name: getattr(self, name) for name in MEASURED_HOW}
+        how = {name: getattr(self, name) for name in MEASURED_HOW} | self._precision()
         self._measured.append({"step": self._step, "kind": self.kind, **values, **how})
         if self.trainer is not None:
             self._keep()
+
+    def _measure(self, loss_fn, batch, *arguments):
+        with trained_by(self._scaling_optimizer()):
+            return self.measure(loss_fn, batch, *arguments)
+
+    def _scaling_optimizer(self):
+        """The optimizer whose loss scale is that of the measurement; None for a twin."""
+        return self.optimizer if self._twin is None else None
+
+    def _precision(self):
+        """What the values were computed in, and with which scale of the loss in float16."""
+        found = {"precision": precision(self.measured_model)}
+        if found["precision"] == "float16":
+            with trained_by(self._scaling_optimizer()):
+                scale = loss_scale(self.measured_model)
+            found["loss_scale"] = 1.0 if scale is None else float(scale)
+        return found
 
     def _keep(self):
         for record in self._measured:

@@ -38,7 +38,7 @@ class RandomLandscape(ProbeCallback):
 
     def measure(self, loss_fn, batch, seed):
         return probes.landscape(
-            self.model,
+            self.measured_model,
             loss_fn,
             batch,
             self.step_sizes,

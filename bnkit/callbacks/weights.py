@@ -21,7 +21,7 @@ class Weights(AcrossUpdate):
 
     def measure(self, loss_fn, batch, weights, state, next_weights, lr):
         measured = probes.weights(
-            self.model,
+            self.measured_model,
             loss_fn,
             batch,
             next_weights,

@@ -23,7 +23,7 @@ def workers(settings):
     Raises:
         ClusterError: If it is not known who they are.
         WorkerLost: If one does not come.
-        ValueError: For settings that so many cannot share.
+        SettingsError: For float16.
     """
     if settings.strategy != MULTIWORKER:
         return Workers()
@@ -32,10 +32,6 @@ def workers(settings):
         # Whether a scaled gradient is finite is decided by each replica, before they exchange any.
         valid = f"float32 or bfloat16 with strategy={MULTIWORKER}"
         raise SettingsError("precision", settings.precision, valid)
-    replicas = strategy.num_replicas_in_sync
-    if settings.batch_size % replicas:
-        valid = f"a multiple of the {replicas} replicas"
-        raise SettingsError("batch_size", settings.batch_size, valid)
     return Workers(strategy)
 
 
@@ -86,10 +82,7 @@ def make_trainer(settings, dataset, batches, clock):
     strategy = _strategy(settings.strategy)
     with _precision(settings.precision):
         with strategy.scope():
-            norm = layers.get(settings.norm)
-            if settings.sync_norm:
-                norm = layers.synchronized(norm)
-            model, loss_fn, metrics = models.from_settings(settings, norm, dataset)
+            model, loss_fn, metrics = models.from_settings(settings, _norm(settings), dataset)
             trainer = Trainer(
                 model,
                 optimizers.make(settings),
@@ -98,6 +91,8 @@ def make_trainer(settings, dataset, batches, clock):
                 prepare=dataset.prepare,
                 metrics=metrics,
                 weight_decay=settings.weight_decay,
+                jit_compile=_is_compiled(settings.jit, strategy),
+                twin=_twin(settings, dataset),
                 clock=clock,
             )
         if ":" in settings.norm or families.is_users(settings.model):
@@ -105,19 +100,53 @@ def make_trainer(settings, dataset, batches, clock):
     return trainer
 
 
+def _twin(settings, dataset):
+    """The network in the precision of the probes; None if that is the one that is trained in."""
+    if settings.probe_precision in ("training", settings.precision):
+        return None
+    with _precision(settings.probe_precision):
+        return models.from_settings(settings, _norm(settings), dataset).model
+
+
+def _norm(settings):
+    norm = layers.get(settings.norm)
+    return layers.synchronized(norm) if settings.sync_norm else norm
+
+
+def _is_compiled(jit, strategy):
+    """Whether XLA compiles the training step."""
+    if jit == "auto":
+        first = tf.DeviceSpec.from_string(strategy.extended.worker_devices[0])
+        return strategy.num_replicas_in_sync == 1 and first.device_type == "GPU"
+    return jit == "on"
+
+
+def replicas(settings):
+    """How many replicas share the work of a run of these settings."""
+    if settings.strategy == MULTIWORKER:
+        return cluster.connect().num_replicas_in_sync
+    return len(_devices(settings.strategy))
+
+
 def _strategy(name):
     if name == MULTIWORKER:
         return cluster.connect()
-    if name == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    gpus = tf.config.list_logical_devices("GPU")
+    devices = _devices(name)
     log = tf.get_logger()
     level = log.level
     log.setLevel("WARNING")  # In a notebook it would list the devices, which bnkit does.
     try:
-        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
+        return tf.distribute.MirroredStrategy(devices)
     finally:
         log.setLevel(level)
+
+
+def _devices(name):
+    """Names of the devices, each for a replica."""
+    if name == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    gpus = tf.config.list_logical_devices("GPU")
+    return [gpu.name for gpu in gpus] or ["CPU:0"]
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import functools
 import logging
 import pathlib
 
-from bnkit import callbacks
+from bnkit import callbacks, sharing
 from bnkit.experiment import assembly, failure, interrupt, watchers
 from bnkit.experiment.description import describe, device_text
 from bnkit.store import RunDir, RunError, RunFailed, is_measured
@@ -62,6 +62,7 @@ def run(
     """
     clock = Clock()
     workers = assembly.workers(settings)
+    sharing.check(settings, assembly.replicas(settings))
     if not workers.is_chief:
         _assist(settings, workers, data_dir, progress, clock)
         return pathlib.Path(study_dir) / settings.run_id

@@ -1,6 +1,7 @@
 """The function that every probe looks at: a model's loss on one batch, at any weights."""
 
 import contextlib
+import contextvars
 import inspect
 
 import keras
@@ -10,6 +11,10 @@ from bnkit.probes import replicas
 from bnkit.probes.compiled_loss import CompiledLoss
 
 STATISTICS = ("batch", "moving")
+# From the fewest digits to the most.
+_PRECISIONS = ("bfloat16", "float16", "float32", "float64")
+# The optimizer that trains a model that was not compiled with it, see `trained_by`.
+_trained_by = contextvars.ContextVar("trained_by", default=None)
 # The scale that Keras's `LossScaleOptimizer` starts with.
 _FLOAT16_SCALE = 2.0**15
 # What the scale is divided by when a gradient overflows.
@@ -27,8 +32,8 @@ class Objective:
     replicas, any other is a mean and is averaged.
 
     Gradients in float16 are computed from a scaled loss, as in training, and scaled back. The scale
-    is that of the optimizer that the model was compiled with, or else 2^15, and smaller if a
-    gradient overflows.
+    is that of the optimizer that trains the model, or else 2^15, and smaller if a gradient
+    overflows.
 
     Args:
         model: A built `keras.Model`.
@@ -53,7 +58,7 @@ class Objective:
         self._x, self._y, *rest = batch
         self._sample_weight = rest[0] if rest else None
         self._training = check_statistics(statistics) == "batch"
-        self.loss_scale = _loss_scale(model)
+        self.loss_scale = loss_scale(model)
         self.replicas = replicas.count()
 
     def loss_and_gradient(self, weights, of=None):
@@ -212,9 +217,25 @@ def _are_finite(tensors):
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tensors])
 
 
-def _loss_scale(model):
+@contextlib.contextmanager
+def trained_by(optimizer):
+    """A scope in which gradients have the loss scale of this optimizer; of the model's if None."""
+    token = _trained_by.set(optimizer)
+    try:
+        yield
+    finally:
+        _trained_by.reset(token)
+
+
+def precision(model):
+    """The type with the fewest digits that layers with weights compute in, such as "bfloat16"."""
+    computed_in = {layer.compute_dtype for layer in model._flatten_layers() if layer.weights}
+    return next((name for name in _PRECISIONS if name in computed_in), "float32")
+
+
+def loss_scale(model):
     """What the loss is multiplied by before it is differentiated; None if by nothing."""
-    optimizer = getattr(model, "optimizer", None)
+    optimizer = _trained_by.get() or getattr(model, "optimizer", None)
     if optimizer is not None:
         one = tf.constant(1.0)
         scale = optimizer.scale_loss(one)

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from bnkit.probes import replicas
 from bnkit.probes.objective import replica_loss
 from bnkit.training.clock import Clock
 from bnkit.training.evaluation import Evaluator, metric_values
@@ -44,6 +45,11 @@ class Trainer:
         metrics: Name -> function `(y_true, y_pred)` of per-sample values, averaged.
         weight_decay: `c` of the penalty `c/2 * sum ||kernel||^2` over all trainable matrices and
             kernels; trained on, and logged apart from the loss as `penalty`.
+        jit_compile: Whether XLA compiles the forward and the backward pass; on one replica only,
+            because it cannot compile what replicas exchange.
+        twin: What probes measure in place of the model, at the model's weights: a model of the same
+            variables in the same order, made in the strategy's scope, such as one of another
+            precision. Its own values are lost.
         clock: A `Clock`. It counts the seconds of `data`, `train`, `compile` (the first call), and
             those of each callback under its attribute `part`.
     """
@@ -58,6 +64,8 @@ class Trainer:
         prepare=None,
         metrics=None,
         weight_decay=0.0,
+        jit_compile=False,
+        twin=None,
         clock=None,
     ):
         self.model = model
@@ -66,6 +74,7 @@ class Trainer:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
         self.workers = Workers(self.strategy)
+        self.twin = twin
         self.clock = clock or Clock()
         self.step = 0
         self._prepare = prepare or (lambda x: x)
@@ -77,6 +86,16 @@ class Trainer:
         self._evaluator = Evaluator(model, loss_fn, self._prepare, self._metrics)
         self._batches = None
         inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if jit_compile and self.replicas > 1:
+            raise ValueError(
+                "`jit_compile` must be False with several replicas: XLA cannot compile what they "
+                f"exchange. Received: jit_compile=True, {self.replicas} replicas"
+            )
+        self._values_and_gradients = self._differentiate
+        if jit_compile:
+            self._values_and_gradients = tf.function(
+                self._differentiate, autograph=False, jit_compile=True
+            )
         if self.replicas > 1 and getattr(inner, "global_clipnorm", None):
             raise ValueError(
                 "The norm of a gradient is clipped on each replica, before it is that of the "
@@ -217,16 +236,7 @@ class Trainer:
         """One update on a replica's share; returns its part of the values, to be summed."""
         x, y = self._share(x, y)
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            outputs = self.model(x, training=True)
-            # The optimizer sums the gradients of the replicas: that of the global batch.
-            loss = replica_loss(self.loss_fn, y, outputs, self.replicas)
-            # What a loss-scaled optimizer takes off again; the loss itself for any other.
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(
-            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        values = [loss, *metric_values(self._metrics, y, outputs, self.replicas)]
+        values, gradients = self._values_and_gradients(x, y)
         if self._weight_decay:
             share = self.optimizer.scale_loss(self._weight_decay / self.replicas)
             decayed = [len(v.shape) >= 2 for v in variables]
@@ -237,8 +247,26 @@ class Trainer:
             kernels = [v.value for v, decays in zip(variables, decayed, strict=True) if decays]
             share = self._weight_decay / self.replicas
             values.append(share * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]))
+        is_scaled = hasattr(self.optimizer, "inner_optimizer")
+        if is_scaled and self.replicas > 1:
+            gradients = _finite_on_all_replicas(gradients)
         self.optimizer.apply(gradients, variables)
         return tf.stack([tf.cast(value, tf.float32) for value in values])
+
+    def _differentiate(self, x, y):
+        """This replica's part of the loss and the metrics, and the gradient of the scaled loss."""
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self.model(x, training=True)
+            # The optimizer sums the gradients of the replicas: that of the global batch.
+            loss = replica_loss(self.loss_fn, y, outputs, self.replicas)
+            # What a loss-scaled optimizer takes off again; the loss itself for any other.
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(
+            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        values = [loss, *metric_values(self._metrics, y, outputs, self.replicas)]
+        return values, gradients
 
     def _share(self, x, y):
         """This replica's part of a global batch, prepared."""
@@ -256,3 +284,14 @@ class Trainer:
 
     def _first_replica(self, value):
         return self.strategy.experimental_local_results(value)[0]
+
+
+def _finite_on_all_replicas(gradients):
+    """The gradients; NaN where those of any replica are not finite.
+
+    A loss-scaled optimizer leaves an update out if the gradient is not finite, and looks at its own
+    replica's alone: another one would make the update, with another scale from then on.
+    """
+    finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
+    lacking = replicas.added_up([tf.cast(~tf.reduce_all(finite), tf.float32)])[0] > 0
+    return [tf.where(lacking, tf.cast(float("nan"), g.dtype), g) for g in gradients]

@@ -79,6 +79,13 @@ def test_a_model_that_is_not_finite_ends_before_its_first_step(tmp_path):
         run(tmp_path, **own, steps=2, probes=())
 
 
+def test_replicas_that_cannot_share_a_batch_leave_nothing_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(assembly, "_devices", lambda name: ["CPU:0", "CPU:1"])
+    with pytest.raises(ValueError, match=r"a multiple of the 2 replicas.*batch_size=15"):
+        run(tmp_path / "study", batch_size=15)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("attribute", ["NotANumber", "Infinite"])
 def test_a_run_with_a_layer_that_is_not_finite_ends_before_its_first_step(tmp_path, attribute):
     with pytest.raises(ValueError, match=r"normalisation norm\d+ must give finite values .*\(16, "):

@@ -266,6 +266,32 @@ def test_noise_is_distributed_as_on_one_device(two_replicas, four_replicas):
         assert abs(np.mean(several - one)) < 3 * error
 
 
+def test_in_float16_all_replicas_leave_an_update_out_if_the_gradient_of_one_overflows(two_replicas):
+    """Of two samples only one has a gradient; it is too large for float16 until 2^16 scales it."""
+    keras.config.set_dtype_policy("mixed_float16")
+    data = Batches(Split(np.ones((2, 3), np.float32), np.array([0, 1], np.int32)), 2, seed=0)
+    ends = []
+    for strategy in (tf.distribute.get_strategy(), two_replicas):
+        with strategy.scope():
+            head = keras.layers.Dense(1, kernel_initializer="zeros")
+            model = keras.Sequential([keras.Input((3,)), head])
+            optimizer = keras.optimizers.SGD(1.0)
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0**20)
+
+        def loss(y, outputs):
+            return tf.reduce_mean(tf.cast(y, tf.float32) * tf.cast(outputs[:, 0], tf.float32))
+
+        made = Trainer(model, optimizer, loss, strategy=strategy)
+        made.fit(data, 6)
+        for variable in (*model.variables, *optimizer.variables):
+            local = strategy.experimental_local_results(variable.value)
+            assert len({value.numpy().tobytes() for value in local}) == 1, variable.path
+        ends.append([v.numpy() for v in (*model.variables, *optimizer.variables)])
+        assert optimizer.dynamic_scale.numpy() == 2.0**16 and optimizer.iterations.numpy() == 2
+    for one, two in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def every_probe(**options):
     return [
         callbacks.Landscape([0.1], **options),

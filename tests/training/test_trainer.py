@@ -5,6 +5,7 @@ import small
 import tensorflow as tf
 from small import fitted, weights_of
 
+from bnkit import callbacks
 from bnkit.callbacks import Callback
 from bnkit.layers import BatchNorm
 from bnkit.schedules import At, Every
@@ -198,3 +199,25 @@ def test_stop_training_ends_early_and_training_can_go_on():
 def test_replicas_share_a_batch_equally(two_replicas):
     with pytest.raises(ValueError, match=r"multiple of the 2 replicas\. Received: batch_size=7"):
         fitted(data=small.batches(7), strategy=two_replicas)
+
+
+def test_compiled_by_xla_it_trains_the_same(two_replicas):
+    """To rounding. Several replicas exchange values, which XLA does not compile."""
+    plain, compiled = (fitted(5, jit_compile=jit) for jit in (False, True))
+    for one, other in zip(weights_of(plain), weights_of(compiled), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+    assert "_XlaMustCompile" in str(
+        compiled._train_steps.get_concrete_function().graph.as_graph_def()
+    )
+    with pytest.raises(ValueError, match="Received: jit_compile=True, 2 replicas"):
+        small.trainer(strategy=two_replicas, jit_compile=True)
+
+
+def test_probes_measure_a_twin_at_the_weights_of_the_model():
+    """Every variable of it, at the step: here the twin is another network of the same sizes."""
+    watchers = [[callbacks.Landscape([0.1], every=3), callbacks.Weights(every=3)] for _ in range(2)]
+    fitted(4, watchers[0])
+    twin = small.model(BatchNorm, seed=77)
+    fitted(4, watchers[1], twin=twin)
+    for one, other in zip(*watchers, strict=True):
+        assert len(one.records) == 2 and one.records == other.records
