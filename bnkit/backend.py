@@ -79,6 +79,14 @@ def choose_kernels(begun_with=None):
         os.environ.setdefault(ONEDNN, "1")
 
 
+def take_gpu_memory_as_needed():
+    """Lets TensorFlow take a GPU's memory bit by bit, unless the user has decided, not all at once.
+
+    Otherwise a second process on the same GPU, as `--jobs=2` starts one, would find none.
+    """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+
 def onednn():
     """Whether TensorFlow computes with oneDNN: "on", "off", or "unknown"."""
     chosen = os.environ.get(ONEDNN)

@@ -46,6 +46,7 @@ def main(argv=None):
         backend.require_tensorflow()
     except backend.BackendError as error:
         return _fail(error)
+    backend.take_gpu_memory_as_needed()
     _show_log()
     _hear_signals()
     command = ["python", "-m", "bnkit.main", *argv[1:]]

@@ -169,3 +169,12 @@ def test_threads_are_those_of_the_environment_or_one_for_each_core(monkeypatch, 
     if chosen is None:
         monkeypatch.delenv(backend.THREADS[0])
     assert backend.threads() == expected
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "true"), ("false", "false")])
+def test_gpu_memory_is_taken_as_needed_unless_the_user_has_decided(chosen, expected, monkeypatch):
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    if chosen:
+        monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", chosen)
+    backend.take_gpu_memory_as_needed()
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == expected

@@ -37,6 +37,7 @@ def test_every_setting_has_a_flag_and_reaches_the_settings(flags):
         "batch_size": 64, "steps": 10, "optimizer": "adam", "weight_decay": 1e-4,
         "activation": "elu", "momentum": 0.0, "probes": ("ics",), "probe_every": 5,
         "step_sizes": (0.1, 0.2), "eval_every": 7, "sync_norm": True, "precision": "bfloat16",
+        "probe_precision": "float32", "jit": "off",
         "strategy": "cpu", "train_split": "train[:9%]", "test_split": "train[9%:]",
         "optimizer_args": "beta_1=0.5", "schedule": "cosine", "warmup": 3, "clip_norm": 2.0,
         "augment": ("crop", "flip"), "label_smoothing": 0.1, "probe_steps": (0, 1, 7),

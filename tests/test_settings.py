@@ -50,6 +50,8 @@ INVALID = {
     "eval_every": [0],
     "sync_norm": ["true", 1],
     "precision": ["float64"],
+    "probe_precision": ["bfloat16"],
+    "jit": [True],
     "strategy": ["mirrored"],
 }
 
@@ -97,7 +99,8 @@ def test_equal_settings_have_one_id_and_any_difference_another():
         "norm": "none", "lr": 0.25, "seed": 1, "model": "vgg16", "width": 0.5, "dataset": "mnist",
         "batch_size": 64, "steps": 10, "optimizer": "adam", "momentum": 0.9, "weight_decay": 1e-4,
         "activation": "elu", "probes": (), "probe_every": 5, "step_sizes": (0.1,), "eval_every": 5,
-        "sync_norm": True, "precision": "bfloat16", "strategy": "cpu",
+        "sync_norm": True, "precision": "bfloat16", "strategy": "cpu", "jit": "on",
+        "probe_precision": "float32",
         "train_split": "train[:9%]", "test_split": "train[9%:]", "image_size": 20,
         "optimizer_args": "weight_decay=0.1", "schedule": "step", "warmup": 3, "clip_norm": 2.0,
         "augment": ("flip",), "label_smoothing": 0.1, "probe_steps": (1, 2),
@@ -222,6 +225,7 @@ def test_a_model_of_the_users_own_is_told_by_its_name_and_its_arguments():
         ({"model_args": "depth"}, "must be key=value.*'depth' is not of the form key=value"),
         ({"model_args": "seed=3"}, "'seed' is given already"),
         ({"width": 0.5}, "`width` must be chosen with model=vgg11"),
+        ({"probe_precision": "float32"}, "must be training with a model of your own"),
         ({"activation": "relu"}, "`activation` must be chosen with model=vgg11"),
     ],
 )

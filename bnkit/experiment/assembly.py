@@ -79,6 +79,9 @@ def make_trainer(settings, dataset, batches, clock):
             give finite values on the first of the batches.
     """
     keras.utils.set_random_seed(settings.seed)
+    # float32 is what it says: GPUs would multiply with ten bits of the mantissa, and what probes
+    # measure are small differences of gradients.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     strategy = _strategy(settings.strategy)
     with _precision(settings.precision):
         with strategy.scope():

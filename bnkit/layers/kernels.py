@@ -11,6 +11,17 @@ would leave the derivative out without a word.
 """
 
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
+
+
+def affine_has_gradient():
+    """Whether TensorFlow has a gradient of `affine`.
+
+    On GPUs it has none that is deterministic, and refuses to calculate one where operations have
+    to be (`TF_DETERMINISTIC_OPS=1`, or `tf.config.experimental.enable_op_determinism`). The CPU
+    follows the same rule.
+    """
+    return not is_op_determinism_enabled()
 
 
 @tf.custom_gradient

@@ -200,7 +200,7 @@ class Normalization(keras.layers.Layer):
         shift = (constant - mean) * factor
         if self.center:
             shift += self.value_of(self.beta)
-        if self.takes_kernel(inputs):
+        if self.takes_kernel(inputs) and kernels.affine_has_gradient():
             outputs = kernels.affine(self.kernel_inputs(inputs), constant, factor, shift)
         else:
             x = tf.cast(inputs, self.statistics_dtype)

@@ -1,5 +1,7 @@
 """What all normalisations share, shown on a variant made here of the two hooks alone."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tensorflow as tf
 from reference import error
 from twins import TWINS, random_batch
 
+from bnkit.layers import BatchNorm, LpNorm, kernels
 from bnkit.layers.normalization import Normalization
 
 
@@ -352,3 +355,34 @@ def test_the_units_on_any_axis(name, rank):
         for wrong in (shape[:-1], (*shape, 2)):
             with pytest.raises(ValueError, match="ndim"):
                 layer(np.zeros(wrong, "float32"))
+
+
+@pytest.mark.parametrize("norm", [BatchNorm, functools.partial(LpNorm, 2)])
+def test_where_operations_have_to_be_deterministic_no_kernel_without_such_a_gradient(
+    norm, monkeypatch
+):
+    """TensorFlow refuses `FusedBatchNormGradV3` out of training mode there, on GPUs."""
+    x = tf.constant(np.random.default_rng(0).normal(size=(4, 3, 2, 5)), tf.float32)
+    found = []
+    for has_gradient in (True, False):
+        monkeypatch.setattr(kernels, "affine_has_gradient", lambda has=has_gradient: has)
+        layer = norm()
+        layer.build(x.shape)
+
+        @tf.function(autograph=False)
+        def gradients(layer=layer):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                outputs = layer(x, training=False) + layer(x, training=True)
+            return outputs, tape.gradient(outputs, x, output_gradients=tf.sin(x))
+
+        graph = gradients.get_concrete_function().graph
+        inference = [
+            operation.type
+            for operation in graph.get_operations()
+            if operation.type.startswith("FusedBatchNorm") and not operation.get_attr("is_training")
+        ]
+        assert bool(inference) == has_gradient
+        found.append(gradients())
+    for kernel, single in zip(*found, strict=True):
+        np.testing.assert_allclose(single, kernel, rtol=1e-4, atol=1e-5)

@@ -221,3 +221,14 @@ def test_probes_measure_a_twin_at_the_weights_of_the_model():
     fitted(4, watchers[1], twin=twin)
     for one, other in zip(*watchers, strict=True):
         assert len(one.records) == 2 and one.records == other.records
+
+
+def test_a_step_calls_nothing_on_the_host():
+    """No Python, and no numbers that come out before the end of the call."""
+    graph = fitted(1)._train_steps.get_concrete_function().graph
+    functions = graph.as_graph_def().library.function
+    called = {node.op for function in functions for node in function.node_def}
+    called |= {operation.type for operation in graph.get_operations()}
+    assert {"FusedBatchNormV3", "Conv2D"} <= called
+    of_the_host = ("PyFunc", "Print", "Summary", "Dataset", "Iterator", "Send", "Recv", "Queue")
+    assert not {name for name in called if any(part in name for part in of_the_host)}

@@ -7,7 +7,10 @@ from bnkit.report.statistics.pairing import NotComparable
 
 def largest_batch_norm_identity_error(one):
     """Largest relative difference of the two sides of Theorem 4.1; all must be finite."""
-    precision = one.run.settings.get("precision", "float32")
+    settings = one.run.settings
+    precision = settings.get("precision", "float32")
+    if settings.get("probe_precision", "training") != "training":
+        precision = settings["probe_precision"]
     if precision != "float32":
         raise NotComparable(f"the tolerance is that of float32, and not of {precision}")
     values = one.batch_norm_identity

@@ -10,9 +10,9 @@ from bnkit.report.statistics.pairing import NotComparable
 SEEDS = made_up.SEEDS
 
 
-def _trace(*differences, precision="float32"):
+def _trace(*differences, precision="float32", **settings):
     records = made_up.batch_norm_identity(*differences)
-    return made_up.trace("bn", 0, records, precision=precision)
+    return made_up.trace("bn", 0, records, precision=precision, **settings)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,5 @@ def test_differences_that_are_not_finite_and_other_precisions():
         batch_norm_identity.largest_batch_norm_identity_error(_trace(1e-6, "inf"))
     with pytest.raises(NotComparable, match="not of bfloat16"):
         batch_norm_identity.largest_batch_norm_identity_error(_trace(1e-6, precision="bfloat16"))
+    measured = _trace(1e-6, precision="bfloat16", probe_precision="float32")
+    assert batch_norm_identity.largest_batch_norm_identity_error(measured) == 1e-6
