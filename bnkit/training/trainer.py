@@ -45,8 +45,8 @@ class Trainer:
         metrics: Name -> function `(y_true, y_pred)` of per-sample values, averaged.
         weight_decay: `c` of the penalty `c/2 * sum ||kernel||^2` over all trainable matrices and
             kernels; trained on, and logged apart from the loss as `penalty`.
-        jit_compile: Whether XLA compiles the forward and the backward pass; on one replica only,
-            because it cannot compile what replicas exchange.
+        jit_compile: Whether XLA compiles a step; on one replica only, because it cannot compile
+            what replicas exchange.
         twin: What probes measure in place of the model, at the model's weights: a model of the same
             variables in the same order, made in the strategy's scope, such as one of another
             precision. Its own values are lost.
@@ -91,11 +91,9 @@ class Trainer:
                 "`jit_compile` must be False with several replicas: XLA cannot compile what they "
                 f"exchange. Received: jit_compile=True, {self.replicas} replicas"
             )
-        self._values_and_gradients = self._differentiate
+        self._step = self._make_global_step
         if jit_compile:
-            self._values_and_gradients = tf.function(
-                self._differentiate, autograph=False, jit_compile=True
-            )
+            self._step = tf.function(self._make_global_step, jit_compile=True)
         if self.replicas > 1 and getattr(inner, "global_clipnorm", None):
             raise ValueError(
                 "The norm of a gradient is clipped on each replica, before it is that of the "
@@ -227,16 +225,28 @@ class Trainer:
         steps = tf.shape(y)[0]
         values = tf.TensorArray(tf.float32, steps, element_shape=(len(self._value_names),))
         for i in tf.range(steps):
-            shares = self.strategy.run(self._make_step, args=(x[i], y[i]))
-            total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
-            values = values.write(i, total)
+            values = values.write(i, self._step(x[i], y[i]))
         return values.stack()
+
+    def _make_global_step(self, x, y):
+        """One update on a global batch; returns its values."""
+        shares = self.strategy.run(self._make_step, args=(x, y))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
 
     def _make_step(self, x, y):
         """One update on a replica's share; returns its part of the values, to be summed."""
         x, y = self._share(x, y)
         variables = self.model.trainable_variables
-        values, gradients = self._values_and_gradients(x, y)
+        with tf.GradientTape() as tape:
+            outputs = self.model(x, training=True)
+            # The optimizer sums the gradients of the replicas: that of the global batch.
+            loss = replica_loss(self.loss_fn, y, outputs, self.replicas)
+            # What a loss-scaled optimizer takes off again; the loss itself for any other.
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(
+            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        values = [loss, *metric_values(self._metrics, y, outputs, self.replicas)]
         if self._weight_decay:
             share = self.optimizer.scale_loss(self._weight_decay / self.replicas)
             decayed = [len(v.shape) >= 2 for v in variables]
@@ -252,21 +262,6 @@ class Trainer:
             gradients = _finite_on_all_replicas(gradients)
         self.optimizer.apply(gradients, variables)
         return tf.stack([tf.cast(value, tf.float32) for value in values])
-
-    def _differentiate(self, x, y):
-        """This replica's part of the loss and the metrics, and the gradient of the scaled loss."""
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            outputs = self.model(x, training=True)
-            # The optimizer sums the gradients of the replicas: that of the global batch.
-            loss = replica_loss(self.loss_fn, y, outputs, self.replicas)
-            # What a loss-scaled optimizer takes off again; the loss itself for any other.
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(
-            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        values = [loss, *metric_values(self._metrics, y, outputs, self.replicas)]
-        return values, gradients
 
     def _share(self, x, y):
         """This replica's part of a global batch, prepared."""

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_run import TINY, read, records, run
 
 from bnkit import Settings
@@ -50,6 +51,8 @@ def test_precision_and_optimizer_reach_the_network(tmp_path, monkeypatch):
     assert isinstance(second.optimizer, keras.optimizers.Adam)
     assert rate(second) == pytest.approx(0.01)
     assert second.model.get_layer("conv1").compute_dtype == "float32"
+    # Nor do GPUs multiply with fewer digits.
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def test_a_run_with_a_layer_of_the_users_own(tmp_path):

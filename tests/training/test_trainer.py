@@ -202,8 +202,12 @@ def test_replicas_share_a_batch_equally(two_replicas):
 
 
 def test_compiled_by_xla_it_trains_the_same(two_replicas):
-    """To rounding. Several replicas exchange values, which XLA does not compile."""
-    plain, compiled = (fitted(5, jit_compile=jit) for jit in (False, True))
+    """To rounding, on one device under the strategy that runs have.
+
+    Several replicas exchange values, which XLA does not compile.
+    """
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    plain, compiled = (fitted(5, jit_compile=jit, strategy=strategy) for jit in (False, True))
     for one, other in zip(weights_of(plain), weights_of(compiled), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
     assert "_XlaMustCompile" in str(
