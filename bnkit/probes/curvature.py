@@ -13,7 +13,7 @@ class Curvature(NamedTuple):
     """What `curvature` measures; scalars, of the weights' type where not stated.
 
     Attributes:
-        loss: `L(theta)`, float32.
+        loss: `L(theta)`, in the type of the loss, at least float32.
         gradient_norm: `||g||` with `g = grad L(theta)`.
         sharpness: `g'Hg / ||g||^2`, the batch sharpness of arXiv 2412.20553: the limit of
             `landscape`'s smoothness for small steps if g is an eigenvector. NaN if the gradient

@@ -9,7 +9,9 @@ from bnkit.probes.objective import Objective
 
 
 class Landscape(NamedTuple):
-    """What `landscape` measures; tensors of the weights' type, losses float32.
+    """What `landscape` measures; tensors of the weights' type, losses of their own.
+
+    That is the type of the loss function's values, at least float32.
 
     Attributes:
         loss: Scalar, `L(theta)`.

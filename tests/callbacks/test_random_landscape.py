@@ -14,6 +14,7 @@ from bnkit.layers import BatchNorm
 FIELDS = {
     "step", "kind", "direction", "loss", "gradient_norm", "step_sizes", "losses",
     "gradient_distances", "smoothness", "statistics", "added_losses",
+    "precision",
 }  # fmt: skip
 
 
