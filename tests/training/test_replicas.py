@@ -336,7 +336,7 @@ def test_every_probe_measures_what_one_device_does(two_replicas):
     for one, two in zip(*records, strict=True):
         assert one.keys() == two.keys()
         for name in one:
-            if name in ("kind", "layers", *MEASURED_HOW):
+            if name in ("kind", "layers", "precision", *MEASURED_HOW):
                 assert one[name] == two[name]
             else:
                 np.testing.assert_allclose(two[name], one[name], rtol=1e-9, atol=1e-9, err_msg=name)
