@@ -159,7 +159,7 @@ def test_a_batch_that_gpus_cannot_share_is_one_line_and_leaves_nothing(
     monkeypatch.setattr(preflight, "_gpu_count", lambda: 3)
     assert command(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "`batch_size` must be a multiple of the 3 replicas, one on each GPU. Received" in line
+    assert "`batch_size` must be a multiple of the 3 replicas. Received" in line
     assert not any(workplace.iterdir())
 
 
