@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bnkit import data, families, layers, models
-from bnkit.settings import MULTIWORKER, SettingsError
+from bnkit.settings import MULTIWORKER
 from bnkit.training import Trainer, Workers, cluster, optimizers
 
 _POLICIES = {
@@ -23,16 +23,10 @@ def workers(settings):
     Raises:
         ClusterError: If it is not known who they are.
         WorkerLost: If one does not come.
-        SettingsError: For float16.
     """
     if settings.strategy != MULTIWORKER:
         return Workers()
-    strategy = cluster.connect()
-    if settings.precision == "float16":
-        # Whether a scaled gradient is finite is decided by each replica, before they exchange any.
-        valid = f"float32 or bfloat16 with strategy={MULTIWORKER}"
-        raise SettingsError("precision", settings.precision, valid)
-    return Workers(strategy)
+    return Workers(cluster.connect())
 
 
 def load_dataset(settings, data_dir, progress):

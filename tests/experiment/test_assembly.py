@@ -8,7 +8,6 @@ from tiny_run import TINY, read, records, run
 
 from bnkit import Settings
 from bnkit.experiment import assembly
-from bnkit.settings import SettingsError
 from bnkit.training import Trainer, cluster
 
 
@@ -95,19 +94,10 @@ def test_a_run_with_a_layer_that_is_not_finite_ends_before_its_first_step(tmp_pa
         run(tmp_path, norm=f"users_package.norms:{attribute}", steps=2, probes=())
 
 
-@pytest.mark.parametrize(
-    ("changes", "refused"),
-    [
-        ({"batch_size": 16}, "`batch_size` must be a multiple of the 3 replicas"),
-        ({"batch_size": 15, "precision": "float16"}, "`precision` must be float32 or bfloat16"),
-    ],
-)
-def test_what_workers_cannot_share_is_refused(monkeypatch, changes, refused):
+def test_the_workers_of_a_cluster_are_the_replicas(monkeypatch):
     class OfThree:
         num_replicas_in_sync = 3
 
     monkeypatch.setattr(cluster, "connect", OfThree)
-    settings = Settings(**{**TINY, **changes, "strategy": "multiworker"})
-    with pytest.raises(SettingsError, match=refused):
-        assembly.workers(settings)
+    assert assembly.replicas(Settings(**TINY, strategy="multiworker")) == 3
     assert assembly.workers(Settings(**TINY)).count == 1
