@@ -162,7 +162,7 @@ def assert_close(ours, theirs, *, rtol, atol):
     for one, other in zip(records(ours), records(theirs), strict=True):
         assert one.keys() == other.keys()
         for name, value in one.items():
-            if name in ("kind", "layers", "statistics"):
+            if name in ("kind", "layers", "statistics", "precision"):
                 assert value == other[name]
             else:
                 np.testing.assert_allclose(value, other[name], rtol=rtol, atol=atol, err_msg=name)
