@@ -21,7 +21,16 @@ __all__ = [
 ]
 
 
-def load(name, *, data_dir=None, train_split=None, test_split=None, image_size=None, progress=True):
+def load(
+    name,
+    *,
+    data_dir=None,
+    train_split=None,
+    test_split=None,
+    image_size=None,
+    progress=True,
+    input="auto",
+):
     """Loads a data set by name: `"glyphs"`, a TFDS image classification set, or files of one's own.
 
     Args:
@@ -36,6 +45,9 @@ def load(name, *, data_dir=None, train_split=None, test_split=None, image_size=N
         image_size: Height and width that images are resized to, in pixels. By default sets whose
             images are all of one size keep it, and others get 32. The glyphs have 32.
         progress: Whether to show how far the first, slow load is.
+        input: How the training images of TFDS and of folders are read: "decoded" once, into the
+            data cache; "streamed" decodes an image whenever it is asked for; "auto" does so if all
+            images, decoded, are more than the data cache may hold. The numbers are the same.
 
     Returns:
         A `Dataset`.
@@ -51,8 +63,15 @@ def load(name, *, data_dir=None, train_split=None, test_split=None, image_size=N
         return load_glyphs(progress=progress)
     if files.is_path(name):
         _check_none(f"{name} has its own splits", **chosen)
-        return files.load_files(name, image_size=image_size, progress=progress)
-    return load_images(name, data_dir=data_dir, image_size=image_size, progress=progress, **chosen)
+        return files.load_files(name, image_size=image_size, progress=progress, input=input)
+    return load_images(
+        name,
+        data_dir=data_dir,
+        image_size=image_size,
+        progress=progress,
+        input=input,
+        **chosen,
+    )
 
 
 def check(

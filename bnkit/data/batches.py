@@ -1,6 +1,10 @@
 """Which images make up the batch of a training step."""
 
+import itertools
+
 import numpy as np
+
+from bnkit.data.streams import Ahead, Stream, batches_of_array, in_file_order
 
 # Tells the random numbers of augmentation from those of permutations.
 _AUGMENTING = 1
@@ -21,13 +25,15 @@ class Batches:
         batch_size: Samples in a batch, 1 to `len(split)`.
         seed: Non-negative integer.
         augment: What is done to the images of a batch, "crop" and "flip": see `augmented`.
+        reads_ahead: Whether batches are read and augmented while earlier ones are in use, which
+            makes the same batches. A `Stream` always is.
 
     Raises:
         ValueError: If `batch_size` or `seed` is out of range, or if what is to be augmented are no
             images.
     """
 
-    def __init__(self, split, batch_size, seed, augment=()):
+    def __init__(self, split, batch_size, seed, augment=(), reads_ahead=False):
         if not 1 <= batch_size <= len(split):
             raise ValueError(
                 f"batch_size must lie in 1 to {len(split)}, the number of samples in the split. "
@@ -46,6 +52,9 @@ class Batches:
         self.seed = seed
         self.steps_per_epoch = len(split) // batch_size
         self._epoch, self._permutation = 0, self._permute(0)
+        self._ahead = None
+        if reads_ahead or isinstance(split.x, Stream):
+            self._ahead = Ahead(self._from_step, self._inputs)
 
     def indices(self, step):
         """The positions in the split, `[batch_size]`, of the samples used at a step >= 0."""
@@ -66,26 +75,49 @@ class Batches:
             raise ValueError(
                 f"start and stop must satisfy 0 <= start < stop. Received: {start=}, {stop=}"
             )
+        if self._ahead is not None:
+            chosen = np.stack([self.indices(step) for step in range(start, stop)])
+            return self._ahead.stack(start, stop), np.asarray(self.split.y)[chosen]
         batches = (stop - start, self.batch_size)
         if self.batch_size == len(self.split) and not self.augment:
             return tuple(np.broadcast_to(a, (*batches, *a.shape[1:])) for a in self._arrays())
         chosen = np.concatenate([self.indices(step) for step in range(start, stop)])
-        # Reading in file order turns random access to a memory-mapped split into one sweep.
-        order = np.argsort(chosen, kind="stable")
-        stacks = []
-        for array in self._arrays():
-            stack = np.empty([len(chosen), *array.shape[1:]], array.dtype)
-            stack[order] = array[chosen[order]]
-            stacks.append(stack.reshape(*batches, *array.shape[1:]))
-        x, y = stacks
+        x, y = (
+            in_file_order(array, chosen).reshape(*batches, *array.shape[1:])
+            for array in self._arrays()
+        )
         if self.augment:
             for position, step in enumerate(range(start, stop)):
-                generator = np.random.default_rng([self.seed, step, _AUGMENTING])
-                x[position] = augmented(x[position], self.augment, generator)
+                x[position] = self._augmented(step, x[position])
         return x, y
 
     def _arrays(self):
         return self.split.x, self.split.y
+
+    def _augmented(self, step, x):
+        return augmented(x, self.augment, np.random.default_rng([self.seed, step, _AUGMENTING]))
+
+    def _inputs(self, step):
+        """The inputs of one step, read now."""
+        x = in_file_order(self.split.x, self.indices(step))
+        return self._augmented(step, x) if self.augment else x
+
+    def _from_step(self, first):
+        """An iterator over the inputs of all steps from the first on, which are read ahead."""
+
+        def finish(number, x):
+            return self._augmented(first + int(number), x)
+
+        # Its own permutations: the pipeline asks for steps that are far ahead of the training.
+        own = Batches(self.split, self.batch_size, self.seed)
+        arguments = (
+            lambda: map(own.indices, itertools.count(first)),
+            self.batch_size,
+            finish if self.augment else None,
+        )
+        if isinstance(self.split.x, Stream):
+            return self.split.x.batches(*arguments)
+        return batches_of_array(self.split.x, *arguments)
 
     def _permute(self, epoch):
         if self.batch_size == len(self.split):

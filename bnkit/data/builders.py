@@ -137,7 +137,7 @@ def features(builder):
     return image_key, label_key
 
 
-def read(builder, split, transform, undecoded=()):
+def read(builder, split, transform, undecoded=(), has_ids=False):
     """Reads a split in the order on disk.
 
     Args:
@@ -145,6 +145,7 @@ def read(builder, split, transform, undecoded=()):
         split: A TFDS split expression.
         transform: Function of an example, mapped over the split.
         undecoded: Names of the features to leave as the bytes that they are stored as.
+        has_ids: Whether an example has `tfds_id`, too: its file, and its position there.
 
     Yields:
         Batches of what `transform` returns, as NumPy arrays.
@@ -155,7 +156,7 @@ def read(builder, split, transform, undecoded=()):
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    config = tfds.ReadConfig(try_autocache=False)
+    config = tfds.ReadConfig(try_autocache=False, add_tfds_id=has_ids)
     decoders = {name: tfds.decode.SkipDecoding() for name in undecoded}
     try:
         examples = builder.as_dataset(
@@ -164,10 +165,15 @@ def read(builder, split, transform, undecoded=()):
         examples = examples.map(transform, num_parallel_calls=tf.data.AUTOTUNE)
         yield from examples.batch(_BATCH).prefetch(2).as_numpy_iterator()
     except (tf.errors.OpError, OSError, AssertionError, ValueError) as error:
-        raise DataError(
-            f"Split {split!r} of {builder.info.full_name!r} in {builder.data_path} cannot be "
-            f"read; prepare it again. Received: {summary(error)}"
-        ) from error
+        raise unreadable(builder, split, error) from error
+
+
+def unreadable(builder, split, error):
+    """The error for a split whose files are missing or damaged, from what reading them raised."""
+    return DataError(
+        f"Split {split!r} of {builder.info.full_name!r} in {builder.data_path} cannot be "
+        f"read; prepare it again. Received: {summary(error)}"
+    )
 
 
 def _found(data_dir):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bnkit.data.streams import Stream
+
 # Images converted at a time: bounds the memory used, however large a memory-mapped array is.
 _CHUNK = 1024
 
@@ -132,16 +134,30 @@ class Dataset:
         return (tf.cast(x, tf.float32) - mean) / deviation
 
 
-def make_dataset(name, train, test, classes):
-    """Measures two splits, reading each array once, and puts them together as a `Dataset`."""
-    mean, deviation = _channel_statistics(train.x)
-    return Dataset(name, train, test, classes, fingerprint(train, test), mean, deviation)
+def make_dataset(name, train, test, classes, at=lambda done: None):
+    """Measures two splits and puts them together as a `Dataset`; images are read once.
+
+    Args:
+        at: Called with the number of training images that have been read.
+        others: As for `Dataset`.
+    """
+    if train.x.dtype != np.uint8:
+        statistics = _channel_statistics(train.x)
+        return Dataset(name, train, test, classes, fingerprint(train, test), *statistics)
+    counts, done = _Counts(train.x.shape[-1]), 0
+
+    def see(chunk):
+        nonlocal done
+        counts.add(chunk)
+        done += len(chunk)
+        at(done)
+
+    found = fingerprint(train, test, see)
+    return Dataset(name, train, test, classes, found, *counts.statistics())
 
 
 def _channel_statistics(inputs):
     """Mean and deviation of each channel."""
-    if inputs.dtype == np.uint8:
-        return _of_bytes(inputs)
     axes = tuple(range(inputs.ndim - 1))
     values = inputs.size / inputs.shape[-1]
     mean = sum(chunk.sum(axes, dtype=np.float64) for chunk in _chunks(inputs)) / values
@@ -152,32 +168,48 @@ def _channel_statistics(inputs):
     return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
-def _of_bytes(images):
-    # 256 integer counts per channel say everything, exactly, however many pixels there are.
-    values = np.arange(256, dtype=np.float64)
-    counts = np.zeros([images.shape[-1], 256], np.int64)
-    for chunk in _chunks(images):
-        for channel, count in enumerate(counts):
-            count += np.bincount(chunk[..., channel].ravel(), minlength=256)
-    pixels = counts[0].sum()
-    mean = counts @ values / pixels
-    variance = np.sum(counts * (values - mean[:, None]) ** 2, axis=1) / pixels
-    # A constant channel is only shifted; dividing by its deviation, 0, would give NaN.
-    constant = np.count_nonzero(counts, axis=1) == 1
-    deviation = np.where(constant, 1.0, np.sqrt(variance))
-    return tuple(mean.tolist()), tuple(deviation.tolist())
+class _Counts:
+    """How often each byte occurs in each channel: it says everything, exactly."""
+
+    def __init__(self, channels):
+        self._counts = np.zeros([channels, 256], np.int64)
+
+    def add(self, images):
+        for channel, count in enumerate(self._counts):
+            count += np.bincount(images[..., channel].ravel(), minlength=256)
+
+    def statistics(self):
+        """Mean and deviation of each channel."""
+        values = np.arange(256, dtype=np.float64)
+        pixels = self._counts[0].sum()
+        mean = self._counts @ values / pixels
+        variance = np.sum(self._counts * (values - mean[:, None]) ** 2, axis=1) / pixels
+        # A constant channel is only shifted; dividing by its deviation, 0, would give NaN.
+        constant = np.count_nonzero(self._counts, axis=1) == 1
+        deviation = np.where(constant, 1.0, np.sqrt(variance))
+        return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
-def fingerprint(train, test):
-    """16 hex digits over shape, type and bytes of all four arrays."""
+def fingerprint(train, test, see=lambda chunk: None):
+    """16 hex digits over shape, type and bytes of all four arrays.
+
+    Args:
+        train, test: The splits.
+        see: Called with each chunk of the training inputs as it is read.
+    """
     digest = hashlib.sha256()
     for array in (train.x, train.y, test.x, test.y):
         digest.update(f"{array.shape} {array.dtype.str} ".encode())
         for chunk in _chunks(array):
             digest.update(np.ascontiguousarray(chunk))
+            if array is train.x:
+                see(chunk)
     return digest.hexdigest()[:16]
 
 
 def _chunks(array):
+    if isinstance(array, Stream):
+        yield from array.chunks(_CHUNK)
+        return
     for start in range(0, len(array), _CHUNK):
         yield array[start : start + _CHUNK]

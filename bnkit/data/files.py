@@ -11,7 +11,8 @@ import numpy as np
 import PIL.Image
 
 from bnkit import waiting
-from bnkit.data.cache import cached, empty_split
+from bnkit.data import streams
+from bnkit.data.cache import cached, empty_array, empty_split, is_streamed
 from bnkit.data.dataset import DataError, Form, Split, make_dataset
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -32,7 +33,7 @@ def is_path(name):
     return name.startswith((".", "/", "~")) or name.endswith(".npz") or os.path.isdir(name)
 
 
-def load_files(name, *, image_size=None, progress=True):
+def load_files(name, *, image_size=None, progress=True, input="auto"):
     """Loads a data set from files.
 
     Args:
@@ -45,6 +46,7 @@ def load_files(name, *, image_size=None, progress=True):
         image_size: Height and width that images in folders are resized to, in pixels; by default
             they keep theirs if all have the same, and else it is 32.
         progress: Whether to show how far reading is.
+        input: As for `bnkit.data.load`; arrays stay where they are.
 
     Returns:
         A `Dataset`.
@@ -54,7 +56,7 @@ def load_files(name, *, image_size=None, progress=True):
     """
     path = _existing(name)
     if _are_images(path):
-        return _load_images(name, path, image_size, progress)
+        return _load_images(name, path, image_size, progress, input)
     if image_size is not None:
         raise DataError(
             f"--image_size is for folders of images; arrays keep their shape. Received: {name}"
@@ -94,7 +96,7 @@ def _are_images(path):
 # Images in folders.
 
 
-def _load_images(name, path, image_size, progress):
+def _load_images(name, path, image_size, progress, input):
     classes, found = _find_images(path)
     size = _size(found, image_size)
     listed = [
@@ -110,11 +112,15 @@ def _load_images(name, path, image_size, progress):
         "pillow": PIL.__version__,
     }
 
+    pixels = sum(map(len, found.values())) * size[0] * size[1]
+    streamed = is_streamed(key, 3 * pixels, input)
+
     def build(directory):
         done = 0
-        total = sum(map(len, found.values()))
+        decoded = {"test": found["test"]} if streamed else found
+        total = sum(map(len, decoded.values()))
         with waiting.shown(total, f"reading {name}", "image", is_shown=progress) as shown:
-            for role, files in found.items():
+            for role, files in decoded.items():
                 split = empty_split(directory, role, len(files), (*size, 3))
                 for position, (file, label) in enumerate(files):
                     split.x[position] = _read_image(file, size)
@@ -122,9 +128,39 @@ def _load_images(name, path, image_size, progress):
                     done += 1
                     if done % 100 == 0:
                         shown.at(done)
+        if streamed:
+            labels = empty_array(directory, "train_y", np.int32, (len(found["train"]),))
+            labels[:] = [label for _, label in found["train"]]
         return len(classes)
 
+    if streamed:
+        images = _stream(path, [file for file, _ in found["train"]], size)
+        return cached(key | {"input": "streamed"}, build, lambda directory: images, progress)
     return cached(key, build)
+
+
+def _stream(path, files, size):
+    """The `Stream` of images in files."""
+    import tensorflow as tf
+
+    failures = []
+
+    def read(position):
+        try:
+            return _read_image(files[position], size)
+        except DataError as error:
+            failures.append(error)
+            raise
+
+    def decode(position):
+        image = tf.numpy_function(read, [position], tf.uint8)
+        return tf.ensure_shape(image, (*size, 3))
+
+    def explained(error):
+        # TensorFlow gives but the text of what a function of Python's has raised.
+        return failures[0] if failures else DataError(f"{path} cannot be read: {error}")
+
+    return streams.Stream((len(files), *size, 3), [np.arange(len(files))], decode, explained)
 
 
 def _find_images(path):

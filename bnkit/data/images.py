@@ -1,10 +1,12 @@
 """Any image classification set of TensorFlow Datasets (TFDS), decoded once into the cache."""
 
+import functools
+
 import numpy as np
 
 from bnkit import waiting
-from bnkit.data import builders, splits
-from bnkit.data.cache import cached, empty_split
+from bnkit.data import builders, records, splits, streams
+from bnkit.data.cache import cached, empty_array, empty_split, is_streamed, open_array
 from bnkit.data.dataset import DataError
 
 # Height and width of images of sets that have them in all sizes, in pixels.
@@ -12,7 +14,14 @@ _IMAGE_SIZE = 32
 
 
 def load_images(
-    name, *, data_dir=None, train_split=None, test_split=None, image_size=None, progress=True
+    name,
+    *,
+    data_dir=None,
+    train_split=None,
+    test_split=None,
+    image_size=None,
+    progress=True,
+    input="auto",
 ):
     """Loads a TFDS set that has one image and one class label per example.
 
@@ -26,6 +35,7 @@ def load_images(
         image_size: Height and width, in pixels, that images are resized to (antialiased). By
             default sets whose images are all of one size keep it, and others get 32.
         progress: Whether downloading and decoding show progress bars on stderr.
+        input: As for `bnkit.data.load`.
 
     Returns:
         A `Dataset`.
@@ -46,11 +56,16 @@ def load_images(
     shape, classes = shape_and_classes(builder, image_size)
     resized = shape != tuple(builder.info.features[image_key].shape)
 
+    key = _key(name, builder, selected, shape)
+    images = sum(selection.size for selection in selected.values())
+    streamed = is_streamed(key, images * int(np.prod(shape)), input)
+
     def build(directory):
-        total, decoded = sum(selection.size for selection in selected.values()), 0
+        roles = ("test",) if streamed else ("test", "train")
+        total, decoded = sum(selected[role].size for role in roles), 0
         with waiting.shown(total, f"decoding {name}", "image", is_shown=progress) as shown:
             # The test split first: it is smaller, and more likely to lack labels.
-            for role in ("test", "train"):
+            for role in roles:
                 examples = _decoded(builder, selected[role], image_key, label_key, shape, resized)
                 arrays, filled = empty_split(directory, role, selected[role].size, shape), 0
                 for x, y in examples:
@@ -61,9 +76,40 @@ def load_images(
                     decoded += len(y)
                     shown.at(decoded)
                 _check_size(builder, selected[role], filled)
+        if streamed:
+            _find_records(builder, selected["train"], image_key, label_key, classes, directory)
         return classes
 
-    return cached(_key(name, builder, selected, shape), build)
+    def stream(directory):
+        def decode(file, offset):
+            record = records.read(files, file, offset)
+            example = builder.info.features.deserialize_example(record)
+            return _resized(example[image_key], shape, resized)
+
+        places = [open_array(directory, f"train_{one}") for one in ("file", "offset")]
+        files = records.files(builder)
+        explained = functools.partial(builders.unreadable, builder, selected["train"].expression)
+        return streams.Stream((selected["train"].size, *shape), places, decode, explained)
+
+    if streamed:
+        records.check(builder)
+        return cached(key | {"input": "streamed"}, build, stream, progress)
+    return cached(key, build)
+
+
+def _find_records(builder, selection, image_key, label_key, classes, directory):
+    """Keeps the labels of the training images, and where each image is."""
+    arrays = {
+        name: empty_array(directory, f"train_{name}", dtype, (selection.size,))
+        for name, dtype in (("y", np.int32), ("file", np.int64), ("offset", np.int64))
+    }
+    filled = 0
+    for places, labels in records.locate(builder, selection.expression, image_key, label_key):
+        _check_labels(builder, "train", selection, labels, classes)
+        rows = slice(filled, filled + len(labels))
+        arrays["y"][rows], arrays["file"][rows], arrays["offset"][rows] = labels, *places
+        filled += len(labels)
+    _check_size(builder, selection, filled)
 
 
 def locate(name, *, data_dir, train_split, test_split, progress, is_told=True):
@@ -114,16 +160,20 @@ def _key(name, builder, selected, shape):
 
 def _decoded(builder, selection, image_key, label_key, shape, resized):
     """Yields (images, labels) of a selection as NumPy arrays."""
-    import tensorflow as tf
 
     def image_and_label(example):
-        image = example[image_key]
-        if resized:
-            image = tf.image.resize(image, shape[:2], antialias=True)
-            image = tf.saturate_cast(tf.round(image), tf.uint8)
-        return image, example[label_key]
+        return _resized(example[image_key], shape, resized), example[label_key]
 
     return builders.read(builder, selection.expression, image_and_label)
+
+
+def _resized(image, shape, resized):
+    import tensorflow as tf
+
+    if not resized:
+        return image
+    image = tf.image.resize(image, shape[:2], antialias=True)
+    return tf.saturate_cast(tf.round(image), tf.uint8)
 
 
 def _check_labels(builder, role, selection, labels, classes):

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
-from bnkit.data.cache import cache_root, cached, empty_split
+from bnkit.data.cache import cache_root, cached, empty_split, limit
 from bnkit.data.dataset import DataError
 
 KEY = {"name": "toy/set:1.0", "seed": 0}
@@ -290,5 +291,72 @@ def test_a_lock_that_cannot_be_taken(root):
 
 def test_a_full_disk_is_noticed_before_writing(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
-    with pytest.raises(DataError, match=r"train split.* BNKIT_CACHE_DIR .*Received: 0.00 GB free"):
+    with pytest.raises(DataError, match=r"may hold 5e-09 GB.* BNKIT_CACHE_DIR .*: the train split"):
         cached(KEY, Build())
+
+
+# Of the toy set: four arrays with headers of 128 bytes, 10 images and labels; and its description.
+ARRAYS_OF_TOY = 4 * 128 + 10 * 4 + 10 * 4
+
+
+def test_a_new_set_takes_the_room_of_the_one_not_opened_for_the_longest_time(
+    root, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    for seed in range(3):
+        cached(KEY | {"seed": seed}, Build())
+    sets = {json.loads(path.read_text())["key"]["seed"]: path for path in root.glob("*/*.json")}
+    for age, seed in enumerate((1, 0, 2)):
+        os.utime(sets[seed].parent, (1e9 + age, 1e9 + age))
+    opened = cached(KEY | {"seed": 1}, None)  # Now the youngest.
+    # Room for three sets, and not for four.
+    of_a_set = ARRAYS_OF_TOY + sets[0].stat().st_size
+    monkeypatch.setenv("BNKIT_CACHE_GB", str(3.1 * of_a_set / 1e9))
+    cached(KEY | {"seed": 3}, Build())
+    left = {json.loads(path.read_text())["key"]["seed"] for path in root.glob("*/*.json")}
+    assert left == {1, 2, 3}
+    (message,) = caplog.messages
+    assert message == f"{sets[0].parent} is removed from the data cache, to make room"
+    # Who has a set open keeps it: its pages are freed when it is closed.
+    before = opened.train.x.copy()
+    monkeypatch.setenv("BNKIT_CACHE_GB", str(1.1 * of_a_set / 1e9))
+    cached(KEY | {"seed": 4}, Build())
+    assert [path.parent for path in root.glob("*/*.json")] == finished(root)
+    assert len(finished(root)) == 1
+    np.testing.assert_array_equal(opened.train.x, before)
+
+
+def test_a_set_that_is_being_built_is_not_removed(root, monkeypatch):
+    first, second = (Build() for _ in range(2))
+    cached(KEY, first)
+    (directory,) = finished(root)
+    monkeypatch.setenv("BNKIT_CACHE_GB", str(1.5 * ARRAYS_OF_TOY / 1e9))
+    with FileLock(f"{directory}.lock"):
+        cached(KEY | {"seed": 1}, second)
+    assert directory in finished(root)
+
+
+@pytest.mark.parametrize("gigabytes", ["-1", "much", "inf", "nan"])
+def test_the_bound_is_a_number(gigabytes, monkeypatch):
+    monkeypatch.setenv("BNKIT_CACHE_GB", gigabytes)
+    with pytest.raises(DataError, match=rf"BNKIT_CACHE_GB must be a number >= 0.*'{gigabytes}'"):
+        cached(KEY, Build())
+
+
+def test_what_is_larger_than_the_bound_removes_nothing(root, monkeypatch):
+    cached(KEY, Build())
+    monkeypatch.setenv("BNKIT_CACHE_GB", "1e-8")
+    with pytest.raises(DataError, match=r"may hold 1e-08 GB; set BNKIT_CACHE_GB to more"):
+        cached(KEY | {"seed": 1}, Build())
+    assert len(finished(root)) == 1
+
+
+def test_by_default_half_of_what_the_disk_has(root, monkeypatch):
+    cached(KEY, Build())
+    used = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9 - used))
+    assert limit() == 10**9 / 2
+    monkeypatch.setenv("BNKIT_CACHE_GB", "0.25")
+    assert limit() == 0.25 * 10**9
+    monkeypatch.setenv("BNKIT_CACHE_GB", "2")
+    assert limit() == 10**9
