@@ -48,6 +48,12 @@ _CHOICES = {
         "your own": f"a function at {families.PATH}",
     },
     "probes": {name: KINDS[name].summary for name in PROBES},
+    "input": {
+        "auto": "streamed if they are more than the data cache may hold (BNKIT_CACHE_GB), "
+        "else decoded",
+        "decoded": "decoded once, into the data cache",
+        "streamed": "decoded whenever they are needed, ahead of the training",
+    },
 }
 
 
@@ -87,6 +93,7 @@ _HELP = {
         "if not set",
         "samples": f"number of gaussian samples, {_models('samples')}",
         "data_dir": "where TFDS keeps its sets; TFDS_DATA_DIR or ~/tensorflow_datasets if not set",
+        "input": "how training images are read; the batches are the same",
     },
     "Training": {
         "steps": "number of updates",
@@ -149,6 +156,7 @@ _HELP = {
 _DEFAULTS = {
     "epochs": None,
     "data_dir": "",
+    "input": "auto",
     "study": "main",
     "runs_dir": "runs",
     "reports_dir": "reports",
@@ -293,6 +301,8 @@ def _check(values):
             raise SettingsError("lr", values.lr, valid)
         if values.schedule == "range":
             raise SettingsError("lr", values.lr, "a number with --schedule=range")
+    if values.input not in _CHOICES["input"]:
+        raise SettingsError("input", values.input, f"one of {', '.join(_CHOICES['input'])}")
     if values.jobs < 1:
         raise SettingsError("jobs", values.jobs, "a whole number >= 1")
     _check_launcher(values)

@@ -114,7 +114,11 @@ def _list(values, grid):
         estimates = None
         if values.estimate:
             estimates = timing.estimate(
-                to_make, _study_dir(values), jobs=values.jobs, data_dir=values.data_dir or None
+                to_make,
+                _study_dir(values),
+                jobs=values.jobs,
+                data_dir=values.data_dir or None,
+                input=values.input,
             )
     except (ValueError, OSError) as error:
         return _fail(error)
@@ -150,6 +154,7 @@ def _run_study(values, grid, command):
                 grid,
                 study_dir,
                 data_dir=values.data_dir or None,
+                input=values.input,
                 command=command,
                 checkpoint_seconds=values.checkpoint_seconds,
                 tensorboard_details=values.tensorboard_details,
@@ -274,6 +279,7 @@ def _run(values, settings, command):
             settings,
             _study_dir(values),
             data_dir=values.data_dir or None,
+            input=values.input,
             resume=values.resume,
             command=command,
             checkpoint_seconds=values.checkpoint_seconds,

@@ -1,5 +1,6 @@
 """Memory: whether a machine has enough for a run, and what to change once it was not enough."""
 
+import math
 import os
 
 from bnkit import families
@@ -17,16 +18,30 @@ def check(settings):
     Raises:
         SettingsError: For the setting that takes too much.
     """
-    installed = installed_bytes()
-    if installed is None:
-        return
     needs = families.get(settings.model).least_bytes(settings)
     name = max(needs, key=needs.get)
-    if needs[name] > installed:
+    _check_need(settings, name, needs[name])
+
+
+def check_batch(settings, input_shape):
+    """The same for a batch of data of this shape: as it was read, and standardised in float32.
+
+    However the data are read, no more than some batches of them have to be in memory: the decoded
+    ones are mapped from a file, and the streamed ones are read ahead as far as there is room.
+
+    Raises:
+        SettingsError: For the batch size.
+    """
+    _check_need(settings, "batch_size", settings.batch_size * math.prod(input_shape) * (1 + 4))
+
+
+def _check_need(settings, name, need):
+    installed = installed_bytes()
+    if installed is not None and need > installed:
         raise SettingsError(
             name,
             getattr(settings, name),
-            f"smaller: it takes at least {_gigabytes(needs[name])} of memory, "
+            f"smaller: it takes at least {_gigabytes(need)} of memory, "
             f"and this machine has {_gigabytes(installed)}",
         )
 

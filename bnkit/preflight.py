@@ -4,7 +4,7 @@ import dataclasses
 import os
 import sys
 
-from bnkit import backend, families, layers, sharing
+from bnkit import backend, families, layers, memory, sharing
 from bnkit.settings import SettingsError
 
 # Of NVIDIA, of NVIDIA under Windows, of AMD.
@@ -80,6 +80,7 @@ def _check_fit(settings, form):
     if settings.batch_size > form.train_size:
         most = f"at most the number of training samples, {form.train_size}"
         raise SettingsError("batch_size", settings.batch_size, most)
+    memory.check_batch(settings, form.input_shape)
     if len(form.input_shape) > 1:
         return
     vectors = f"{settings.dataset} holds vectors of {form.input_shape[0]} features"

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bnkit import Settings, preflight
+from bnkit import Settings, memory, preflight
 from bnkit.settings import SettingsError
 
 
@@ -51,6 +51,18 @@ def test_what_does_not_fit_the_data_is_named(vectors, changes, field, valid):
     with pytest.raises(SettingsError, match=valid) as caught:
         preflight.check([Settings(), settings])
     assert caught.value.field == field
+
+
+def test_a_batch_of_the_data_has_to_fit_into_memory(vectors, monkeypatch):
+    settings = Settings(model="mlp", width=0.002, dataset=vectors, batch_size=40)
+    # 40 vectors of 5 features, of one byte at least, and as float32.
+    need = 40 * 5 * (1 + 4)
+    monkeypatch.setattr(memory, "installed_bytes", lambda: need)
+    preflight.check([settings])
+    monkeypatch.setattr(memory, "installed_bytes", lambda: need - 1)
+    with pytest.raises(SettingsError, match="at least 1e-06 GB of memory") as caught:
+        preflight.check([settings])
+    assert caught.value.field == "batch_size"
 
 
 def test_arguments_that_an_optimizer_does_not_take_are_named():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bnkit import data, families, layers, models
+from bnkit import data, families, layers, memory, models
 from bnkit.settings import MULTIWORKER
 from bnkit.training import Trainer, Workers, cluster, optimizers
 
@@ -29,7 +29,7 @@ def workers(settings):
     return Workers(cluster.connect())
 
 
-def load_dataset(settings, data_dir, progress):
+def load_dataset(settings, data_dir, progress, input="auto"):
     """What the model of the settings trains on.
 
     Raises:
@@ -44,10 +44,25 @@ def load_dataset(settings, data_dir, progress):
         test_split=settings.test_split,
         image_size=settings.image_size,
         progress=progress,
+        input=input,
     )
 
 
-def prepare(settings, workers, data_dir, progress, clock):
+def make_batches(settings, dataset):
+    """The batches of a run: read ahead where the disk may have to be waited for."""
+    x, installed = dataset.train.x, memory.installed_bytes()
+    # What is left of the memory keeps the pages of smaller sets once they were read.
+    is_large = installed is not None and x.nbytes > installed / 2
+    return data.Batches(
+        dataset.train,
+        settings.batch_size,
+        seed=settings.seed,
+        augment=settings.augment,
+        reads_ahead=is_large and isinstance(x, np.memmap),
+    )
+
+
+def prepare(settings, workers, data_dir, input, progress, clock):
     """The data of a run, its batches, and its `Trainer`, at its initial weights.
 
     Raises:
@@ -55,10 +70,8 @@ def prepare(settings, workers, data_dir, progress, clock):
         ClusterError: If other workers have other settings or data.
     """
     with clock("data"):
-        dataset = load_dataset(settings, data_dir, progress)
-        batches = data.Batches(
-            dataset.train, settings.batch_size, seed=settings.seed, augment=settings.augment
-        )
+        dataset = load_dataset(settings, data_dir, progress, input)
+        batches = make_batches(settings, dataset)
     workers.check_same(settings.run_id, dataset.fingerprint)
     with clock("compile"):
         trainer = make_trainer(settings, dataset, batches, clock)

@@ -22,6 +22,7 @@ def run(
     study_dir,
     *,
     data_dir=None,
+    input="auto",
     resume=True,
     command=(),
     progress=True,
@@ -42,6 +43,7 @@ def run(
         settings: `bnkit.Settings`.
         study_dir: Directory of the study, made if needed.
         data_dir: Where TensorFlow Datasets looks for its data.
+        input: How training images are read, see `bnkit.data.load`: the batches are the same.
         resume: Whether to keep what an earlier run of the same settings measured.
         command: The command line that asked for the run, recorded to repeat it.
         progress: Whether to show progress bars.
@@ -64,7 +66,7 @@ def run(
     workers = assembly.workers(settings)
     sharing.check(settings, assembly.replicas(settings))
     if not workers.is_chief:
-        _assist(settings, workers, data_dir, progress, clock)
+        _assist(settings, workers, data_dir, input, progress, clock)
         return pathlib.Path(study_dir) / settings.run_id
     with (
         workers.noticed(),
@@ -75,7 +77,9 @@ def run(
         if workers.of_chief(resume and is_measured(directory.path)):
             _log.info("%s is already measured; --noresume measures it again", directory.path)
             return directory.path
-        dataset, batches, trainer = assembly.prepare(settings, workers, data_dir, progress, clock)
+        dataset, batches, trainer = assembly.prepare(
+            settings, workers, data_dir, input, progress, clock
+        )
         _log.info(
             "%s trains on %s; how long it takes is known once it is compiled",
             *(settings.run_id, device_text(trainer)),
@@ -98,13 +102,15 @@ def run(
         return directory.path
 
 
-def _assist(settings, workers, data_dir, progress, clock):
+def _assist(settings, workers, data_dir, input, progress, clock):
     """The part of a worker that is not the chief: it computes, and leaves nothing on disk."""
     with workers.noticed(), interrupt.interruption() as interruption:
         if workers.of_chief(False):
             _log.info("%s is already measured", settings.run_id)
             return
-        _, batches, trainer = assembly.prepare(settings, workers, data_dir, progress, clock)
+        _, batches, trainer = assembly.prepare(
+            settings, workers, data_dir, input, progress, clock
+        )
         trainer.share_state()
         _log.info(
             "worker %d of %d helps with %s from step %d on; worker 0 shows and writes everything",

@@ -73,6 +73,7 @@ def run(
     *,
     jobs=1,
     data_dir=None,
+    input="auto",
     resume=True,
     command=(),
     checkpoint_seconds=None,
@@ -93,7 +94,7 @@ def run(
         study_dir: Directory of the study, made if needed.
         jobs: How many runs to make at a time. If there are several, each gets its share of the
             cores, and takes GPU memory only as needed.
-        data_dir, resume, command: As for `experiment.run`.
+        data_dir, input, resume, command: As for `experiment.run`.
         checkpoint_seconds: As for `experiment.run`, whose default it has if None.
         tensorboard_details: As for `experiment.run`.
         progress: Whether to show a progress bar of the whole study.
@@ -114,7 +115,7 @@ def run(
     jobs = min(jobs, len(waiting))
     environment = _environment(jobs, cpus)
 
-    options = {"data_dir": data_dir, "resume": resume, "command": list(command)}
+    options = {"data_dir": data_dir, "input": input, "resume": resume, "command": list(command)}
     options["tensorboard_details"] = tensorboard_details
     if checkpoint_seconds is not None:
         options["checkpoint_seconds"] = checkpoint_seconds

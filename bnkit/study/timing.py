@@ -53,7 +53,7 @@ class Cost:
         )
 
 
-def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
+def estimate(states, study_dir, *, jobs=1, data_dir=None, input="auto", progress=True):
     """Estimates how long the rest of each run takes, by making two short runs of each kind.
 
     These are made as `study.run` makes them, at most `jobs` at a time, in a temporary directory.
@@ -61,7 +61,7 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
     Args:
         states: `bnkit.Settings` -> `study.state`, "to do" or "resume".
         study_dir: Directory of the study; only read.
-        jobs, data_dir, progress: As for `study.run`.
+        jobs, data_dir, input, progress: As for `study.run`.
 
     Returns:
         `Settings` -> seconds, or None for a run whose short runs failed; the log says why.
@@ -79,6 +79,7 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, progress=True):
             pathlib.Path(directory, "estimate"),
             jobs=jobs,
             data_dir=data_dir,
+            input=input,
             progress=progress,
         )
         measured = {}

@@ -15,6 +15,8 @@ from bnkit.training.workers import Workers
 # progress bar and for Ctrl-C, seldom enough to cost nothing.
 _SECONDS_PER_CALL = 1.0
 _MOST_STEPS_PER_CALL = 500
+# The batches of a call are in memory together.
+_MOST_BYTES_PER_CALL = 128e6
 
 
 class Diverged(RuntimeError):
@@ -218,7 +220,8 @@ class Trainer:
             values = self._train_steps(x, y).numpy()
         seconds = time.perf_counter() - start
         affordable = int(_SECONDS_PER_CALL * (stop - first) / seconds) if compiled else 1
-        self._steps_per_call = min(max(affordable, 1), _MOST_STEPS_PER_CALL)
+        in_memory = int(_MOST_BYTES_PER_CALL * (stop - first) / (x.nbytes + y.nbytes))
+        self._steps_per_call = max(min(affordable, in_memory, _MOST_STEPS_PER_CALL), 1)
         return dict(zip(self._value_names, values.T, strict=True))
 
     def _make_steps(self, x, y):

@@ -8,12 +8,14 @@ import signal
 import time
 
 import numpy as np
+import PIL.Image
 import pytest
 from tiny_run import TINY, read, records, run, steps
 
 import bnkit
 from bnkit import Settings, data, experiment, models
 from bnkit.data import load_gaussian
+from bnkit.experiment import assembly
 from bnkit.store import RunDir, RunError, RunFailed
 from bnkit.training import Trainer
 
@@ -97,6 +99,58 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, interru
     assert read(directory, "status.json")["status"] == "done"
     assert records(directory) == records(whole)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_streamed_images_make_the_run_that_decoded_ones_make(tmp_path, interrupted_at):
+    """Bit for bit: after an interruption in the middle of an epoch, with probes that look ahead."""
+    generator = np.random.default_rng(0)
+    for role, count in (("train", 20), ("test", 4)):
+        for name in ("cat", "dog"):
+            (tmp_path / role / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = generator.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+                PIL.Image.fromarray(pixels).save(tmp_path / role / name / f"{i:02}.png")
+    settings = Settings(
+        model="mlp",
+        width=0.02,
+        dataset=str(tmp_path),
+        batch_size=8,
+        augment=("crop", "flip"),
+        steps=12,
+        probes=("landscape", "gradient_noise"),
+        step_sizes=(0.1,),
+        probe_every=5,
+        eval_every=5,
+    )
+
+    def make(study, input):
+        return experiment.run(settings, tmp_path / study, input=input, progress=False)
+
+    decoded = make("decoded", "decoded")
+    disarm = interrupted_at(6)
+    directory = make("streamed", "streamed")
+    assert 6 < read(directory, "status.json")["steps"] < 12
+    disarm()
+    make("streamed", "streamed")
+    assert read(directory, "status.json")["status"] == "done"
+    assert records(directory) == records(decoded)
+    fingerprints = {
+        read(one, "settings.json")["data"]["fingerprint"] for one in (decoded, directory)
+    }
+    assert len(fingerprints) == 1
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_what_is_larger_than_half_of_the_memory_is_read_ahead(ahead, monkeypatch):
+    settings = Settings(**TINY)
+    dataset = assembly.load_dataset(settings, None, False)
+    assert isinstance(dataset.train.x, np.memmap)
+    fraction = 2 if ahead else 3
+    monkeypatch.setattr(
+        assembly.memory, "installed_bytes", lambda: dataset.train.x.nbytes * fraction - 1
+    )
+    batches = assembly.make_batches(settings, dataset)
+    assert (batches._ahead is not None) is ahead
 
 
 @pytest.mark.parametrize(("times", "saved"), [(2, 3), (3, 0)])
