@@ -134,33 +134,18 @@ def _load_images(name, path, image_size, progress, input):
         return len(classes)
 
     if streamed:
-        images = _stream(path, [file for file, _ in found["train"]], size)
+        images = _stream([file for file, _ in found["train"]], size)
         return cached(key | {"input": "streamed"}, build, lambda directory: images, progress)
     return cached(key, build)
 
 
-def _stream(path, files, size):
+def _stream(files, size):
     """The `Stream` of images in files."""
-    import tensorflow as tf
 
-    failures = []
+    def read(positions):
+        return np.stack([_read_image(files[position], size) for position in positions])
 
-    def read(position):
-        try:
-            return _read_image(files[position], size)
-        except DataError as error:
-            failures.append(error)
-            raise
-
-    def decode(position):
-        image = tf.numpy_function(read, [position], tf.uint8)
-        return tf.ensure_shape(image, (*size, 3))
-
-    def explained(error):
-        # TensorFlow gives but the text of what a function of Python's has raised.
-        return failures[0] if failures else DataError(f"{path} cannot be read: {error}")
-
-    return streams.Stream((len(files), *size, 3), [np.arange(len(files))], decode, explained)
+    return streams.Stream((len(files), *size, 3), read)
 
 
 def _find_images(path):

@@ -1,7 +1,5 @@
 """Any image classification set of TensorFlow Datasets (TFDS), decoded once into the cache."""
 
-import functools
-
 import numpy as np
 
 from bnkit import waiting
@@ -81,15 +79,13 @@ def load_images(
         return classes
 
     def stream(directory):
-        def decode(file, offset):
-            record = records.read(files, file, offset)
+        def decode(record):
             example = builder.info.features.deserialize_example(record)
             return _resized(example[image_key], shape, resized)
 
         places = [open_array(directory, f"train_{one}") for one in ("file", "offset")]
-        files = records.files(builder)
-        explained = functools.partial(builders.unreadable, builder, selected["train"].expression)
-        return streams.Stream((selected["train"].size, *shape), places, decode, explained)
+        read = records.reader(builder, selected["train"].expression, *places, decode)
+        return streams.Stream((selected["train"].size, *shape), read)
 
     if streamed:
         records.check(builder)

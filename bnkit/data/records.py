@@ -1,5 +1,6 @@
 """Where each example of a TFDS set is in its files, so that any of them can be read by itself."""
 
+import os
 import struct
 
 import numpy as np
@@ -59,11 +60,48 @@ def locate(builder, split, image_key, label_key):
         yield (numbers, found), labels
 
 
-def read(paths, number, offset):
-    """The record at an offset of a file, checked by its checksums: a tensor, while traced."""
+def reader(builder, split, numbers, offsets, decode):
+    """A function of positions, an array, that reads these examples of a split.
+
+    Args:
+        builder: A prepared TFDS builder.
+        split: The TFDS split expression, for messages.
+        numbers, offsets: Of all examples, as `locate` gives them.
+        decode: Function of a record, mapped over them by a pipeline; returns a tensor.
+    """
     import tensorflow as tf
 
-    path = tf.gather(tf.constant(paths), number)
+    paths = files(builder)
+    options = tf.data.Options()
+    # Its own: TensorFlow's may be a single one, which waits for this pipeline.
+    options.threading.private_threadpool_size = max(2, os.cpu_count())
+
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec([None], kind) for kind in (tf.string, tf.int64)],
+    )
+    def examples(path, offset):
+        found = tf.data.Dataset.from_tensor_slices((path, offset))
+        found = found.map(
+            lambda path, offset: decode(_record(path, offset)), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        found = found.batch(tf.size(offset, tf.int64)).with_options(options)
+        return found.get_single_element()
+
+    def read(positions):
+        try:
+            chosen = [paths[number] for number in numbers[positions]]
+            return examples(chosen, offsets[positions]).numpy()
+        except tf.errors.OpError as error:
+            raise builders.unreadable(builder, split, error) from error
+
+    return read
+
+
+def _record(path, offset):
+    """The record at an offset of a file, checked by its checksums."""
+    import tensorflow as tf
+
     # `tf.data.TFRecordDataset` has no argument for the offset.
     found = tf.raw_ops.TFRecordDatasetV2(
         filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]

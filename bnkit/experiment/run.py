@@ -90,6 +90,7 @@ def run(
             directory.start(describe(settings, study_dir, command, dataset, trainer))
         trainer.share_state()
         with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.closing(batches))
             records = directory.records() if trainer.step else []
             board = watchers.tensorboard(settings, directory, records, tensorboard_details, stack)
             watching = watchers.watchers(
@@ -118,7 +119,7 @@ def _assist(settings, workers, data_dir, input, progress, clock):
         )
         interruption.watch(trainer.model)
         try:
-            with workers.noticed():
+            with workers.noticed(), contextlib.closing(batches):
                 trainer.fit(batches, settings.steps, watchers.probes(settings, trainer.model))
         except Diverged as error:
             _log.info("%s diverged: %s", settings.run_id, error)

@@ -1,6 +1,8 @@
 """Images decoded when they are asked for: the batches are those of the decoded set, bit for bit."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -188,15 +190,26 @@ def test_an_array_is_read_ahead_with_the_same_batches(tmp_path):
 def test_what_lies_behind_is_forgotten():
     read = []
 
-    def from_step(first):
-        for step in range(first, first + 100):
-            read.append(step)
-            yield np.full(2, step)
+    def reading(step):
+        read.append(step)
+        return step
 
-    ahead = Ahead(from_step, lambda step: np.full(2, step))
-    assert ahead.stack(3, 6)[:, 0].tolist() == [3, 4, 5]
-    assert ahead.stack(4, 5)[:, 0].tolist() == [4]
-    assert ahead.stack(3, 5)[:, 0].tolist() == [3, 4]
-    assert ahead.stack(5, 8)[:, 0].tolist() == [5, 6, 7]
-    assert read == [3, 4, 5, 6, 7]
-    assert list(ahead._kept) == [5, 6, 7]
+    ahead = Ahead(reading, size=50e6)  # Two of them are read ahead.
+    assert ahead.take(3, 6) == [3, 4, 5]
+    assert ahead.take(4, 5) == [4]
+    assert ahead.take(3, 5) == [3, 4]
+    assert ahead.take(5, 8) == [5, 6, 7]
+    ahead.close()
+    # Of 8 and 9 perhaps none; all others once, and those behind once more.
+    assert sorted(step for step in read if step < 8) == [3, 3, 4, 4, 5, 6, 7]
+    assert max(read) <= 9 and list(ahead._kept) == [5, 6, 7, 8, 9]
+
+
+def test_a_process_ends_that_has_not_closed_its_batches(folder):
+    program = f"""
+from bnkit.data import Batches, load
+batches = Batches(load({folder!r}, input="streamed", progress=False).train, 4, seed=0)
+print(batches.stack(0, 1)[0].shape)
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=100)
+    assert found.returncode == 0 and found.stdout == b"(1, 4, 32, 32, 3)\n"
