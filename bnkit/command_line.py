@@ -140,7 +140,8 @@ _HELP = {
         "resume": "keep what an earlier run of the same settings measured, and go on from there",
     },
     "Grids": {
-        "jobs": "runs of a grid to make at the same time, each with its share of the CPU cores",
+        "jobs": "runs of a grid to make at the same time, each with its share of the CPU cores; "
+        "auto: by the cores, the memory and the number of runs",
         "launcher": "where the runs are made: local on this machine, ray on a Ray cluster, slurm "
         "as an array job; with ray and slurm as many at the same time as there is room for, or as "
         "--jobs says",
@@ -163,7 +164,7 @@ _DEFAULTS = {
     "checkpoint_seconds": 30.0,
     "tensorboard_details": False,
     "resume": True,
-    "jobs": 1,
+    "jobs": AUTO,
     "launcher": "local",
     "cpus_per_run": None,
     "gpus_per_run": 0,
@@ -303,8 +304,11 @@ def _check(values):
             raise SettingsError("lr", values.lr, "a number with --schedule=range")
     if values.input not in _CHOICES["input"]:
         raise SettingsError("input", values.input, f"one of {', '.join(_CHOICES['input'])}")
-    if values.jobs < 1:
-        raise SettingsError("jobs", values.jobs, "a whole number >= 1")
+    if values.jobs != AUTO:
+        is_count = values.jobs.isdecimal() and int(values.jobs) >= 1
+        if not is_count:
+            raise SettingsError("jobs", values.jobs, f"{AUTO}, or a whole number >= 1")
+        values.jobs = int(values.jobs)
     _check_launcher(values)
     if not POSITIVE.accepts(values.checkpoint_seconds):
         raise SettingsError("checkpoint_seconds", values.checkpoint_seconds, POSITIVE.valid)

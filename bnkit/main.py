@@ -83,8 +83,9 @@ def _with_rates(values, grid, command):
             grid,
             directory.with_name(f"{directory.name}-range"),
             show=_log.info,
-            jobs=values.jobs,
+            jobs=_jobs(values, grid),
             data_dir=values.data_dir or None,
+            input=values.input,
             resume=values.resume,
             command=command,
             checkpoint_seconds=values.checkpoint_seconds,
@@ -111,12 +112,13 @@ def _list(values, grid):
                 states[settings] = "damaged"
                 damaged.append(str(error))
         to_make = {s: state for s, state in states.items() if state in ("to do", "resume")}
+        jobs = _jobs(values, grid)
         estimates = None
         if values.estimate:
             estimates = timing.estimate(
                 to_make,
                 _study_dir(values),
-                jobs=values.jobs,
+                jobs=jobs,
                 data_dir=values.data_dir or None,
                 input=values.input,
             )
@@ -125,14 +127,14 @@ def _list(values, grid):
     say(tables.text(tables.plan_table(grid, states, estimates)))
     for text in damaged:
         _fail(text)
-    at_a_time = _jobs(values) or "as many as there is room for"
+    at_a_time = jobs or "as many as there is room for"
     there = f"{len(to_make)} of {len(grid)} runs to make, {at_a_time} at a time"
     if estimates is None:
         hint = "; --estimate says how long they take" if values.launcher == "local" else ""
         say(f"{there}{hint}")
         return 1 if damaged else 0
     known = [seconds for seconds in estimates.values() if seconds is not None]
-    say(f"{there}: about {waiting.duration(timing.in_all(known, values.jobs))}")
+    say(f"{there}: about {waiting.duration(timing.in_all(known, jobs))}")
     return 0 if len(known) == len(estimates) and not damaged else 1
 
 
@@ -147,7 +149,7 @@ def _run_study(values, grid, command):
     report = pathlib.Path(values.reports_dir) / values.study
     try:
         grid = preflight.check(grid, values.data_dir or None, values.epochs)
-        with _launcher(values) as make_runs:
+        with _launcher(values, grid) as make_runs:
             # Now rather than after the training: the report's folder may not be writable.
             report.mkdir(parents=True, exist_ok=True)
             outcomes = make_runs(
@@ -184,13 +186,13 @@ def _run_study(values, grid, command):
 
 
 @contextlib.contextmanager
-def _launcher(values):
+def _launcher(values, grid):
     """What makes the runs of a grid, where they are to be made; it takes the rest of `study.run`.
 
     Raises:
         LauncherError: If there is no such place.
     """
-    jobs = _jobs(values)
+    jobs = _jobs(values, grid)
     if values.launcher == "ray":
         from bnkit.study import ray_launcher
 
@@ -213,10 +215,13 @@ def _launcher(values):
         )
 
 
-def _jobs(values):
+def _jobs(values, grid):
     """How many runs are made at the same time; None for as many as there is room for."""
-    is_chosen = values.launcher == "local" or values["jobs"].present
-    return values.jobs if is_chosen else None
+    if values.jobs != AUTO:
+        return values.jobs
+    if values.launcher != "local":
+        return None
+    return study.choose_jobs(grid, _study_dir(values), cpus=values.cpus_per_run)
 
 
 def _tell_of_queue(outcomes):

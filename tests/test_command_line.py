@@ -123,8 +123,9 @@ def test_lists_make_a_grid():
         ("--norm=bn,", "flag --norm=: must be one of none, bn, "),
         ("--model=vgg11,vgg12", "flag --model=vgg12: must be one of vgg11, vgg13, "),
         ("--model=vgg11,dln --depth=3", "flag --depth=3: must be chosen with model=mlp, dln only"),
-        ("--jobs=0", "flag --jobs=0: must be a whole number >= 1"),
-        ("--jobs=1.5", "flag --jobs=1.5: must be a whole number"),
+        ("--jobs=0", "flag --jobs=0: must be auto, or a whole number >= 1"),
+        ("--jobs=1.5", "flag --jobs=1.5: must be auto, or a whole number >= 1"),
+        ("--input=disk", "flag --input=disk: must be one of auto, decoded, streamed"),
         ("--launcher=sge", "flag --launcher=sge: must be one of local, ray, slurm"),
         ("--cpus_per_run=0", "flag --cpus_per_run=0: must be a whole number >= 1"),
         ("--launcher=ray --gpus_per_run=-1", "flag --gpus_per_run=-1: must be a whole number >= 0"),
@@ -212,7 +213,7 @@ def test_a_grid_of_too_many_runs_is_refused_before_it_is_made():
 
 def test_help_has_every_flag_once_with_its_default():
     shown = help_text()
-    others = ["study", "resume", "jobs", "dry_run", "estimate", "flagfile", "help"]
+    others = ["study", "resume", "input", "jobs", "dry_run", "estimate", "flagfile", "help"]
     others += ["launcher", "cpus_per_run", "gpus_per_run", "ray_address"]
     for name in [*(field.name for field in dataclasses.fields(Settings)), *others]:
         assert shown.count(f"\n  --{name} ") == 1, name

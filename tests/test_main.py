@@ -308,7 +308,7 @@ def test_an_estimate_lists_the_runs_and_times_what_is_left(workplace, capsys, mo
         monkeypatch.setattr(module, "run", lambda *a, **k: pytest.fail("started"))
     asked = {}
 
-    def estimate(states, study_dir, *, jobs, data_dir):
+    def estimate(states, study_dir, *, jobs, data_dir, input):
         asked.update(states)
         return dict.fromkeys(states, 90.0)
 

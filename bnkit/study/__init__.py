@@ -6,6 +6,7 @@ Nothing here imports TensorFlow; the processes of the runs do.
 from bnkit.store import ENDED
 from bnkit.study.errors import LauncherError
 from bnkit.study.grids import AXES, grid
+from bnkit.study.jobs import choose as choose_jobs
 from bnkit.study.launch import Outcome, run, state
 from bnkit.study.process import INTERRUPTED, choose_kernels
 
@@ -15,6 +16,7 @@ __all__ = [
     "INTERRUPTED",
     "LauncherError",
     "Outcome",
+    "choose_jobs",
     "choose_kernels",
     "grid",
     "run",

@@ -112,8 +112,9 @@ def run(
     measured = sum(outcome.state in ENDED for outcome in outcomes.values())
     if measured:
         _log.info("%d of %d runs are already measured", measured, len(grid))
+    # By the whole grid, so that runs get as many threads however few of them are left.
+    environment = _environment(min(jobs, len(grid)), cpus)
     jobs = min(jobs, len(waiting))
-    environment = _environment(jobs, cpus)
 
     options = {"data_dir": data_dir, "input": input, "resume": resume, "command": list(command)}
     options["tensorboard_details"] = tensorboard_details

@@ -52,6 +52,7 @@ def run(
     cpus=1,
     gpus=0,
     data_dir=None,
+    input="auto",
     command=(),
     checkpoint_seconds=None,
     tensorboard_details=False,
@@ -68,7 +69,7 @@ def run(
         jobs: How many runs of an array job to make at a time; as many as there is room for if None.
         cpus: Cores and threads of each run.
         gpus: GPUs of each run.
-        data_dir, command, checkpoint_seconds, tensorboard_details: As for `study.run`.
+        data_dir, input, command, checkpoint_seconds, tensorboard_details: As for `study.run`.
 
     Returns:
         List of `Outcome`, in the order of the grid; its state is "queued" or "running" for those
@@ -98,6 +99,7 @@ def run(
         )
     options = {"study_dir": str(study_dir), "data_dir": data_dir, "resume": True}
     options |= {"command": list(command), "tensorboard_details": tensorboard_details}
+    options["input"] = input
     if checkpoint_seconds is not None:
         options["checkpoint_seconds"] = checkpoint_seconds
     for first in range(0, len(waiting), _MOST_TASKS):

@@ -229,6 +229,14 @@ def test_a_run_has_the_threads_that_are_asked_for(environments, tmp_path):
         assert [environment[name] for environment in environments] == ["3", "5", "5"]
 
 
+def test_the_threads_of_a_run_do_not_depend_on_how_many_runs_are_left(environments, tmp_path):
+    grid = study.grid(**TINY | {"seed": [0, 1, 2]})
+    for settings in grid[:2]:
+        end(tmp_path, settings, "done")
+    study.run(grid, tmp_path, jobs=2, progress=False)
+    assert [environment["TF_NUM_INTRAOP_THREADS"] for environment in environments] == ["4"]
+
+
 def test_threads_that_the_user_has_set_stay(environments, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     study.run(study.grid(**TINY | {"seed": [0, 1]}), tmp_path, jobs=2, progress=False)

@@ -35,8 +35,9 @@ def test_the_next_run_starts_where_a_place_is_free(seconds, jobs, expected):
 def test_the_estimate_is_what_two_short_runs_of_each_kind_tell(tmp_path, monkeypatch):
     made = []
 
-    def run(grid, study_dir, *, jobs, data_dir, progress):
-        assert (jobs, data_dir) == (2, "data") and study_dir.parent != tmp_path
+    def run(grid, study_dir, *, jobs, data_dir, input, progress):
+        assert (jobs, data_dir, input) == (2, "data", "streamed")
+        assert study_dir.parent != tmp_path
         made.extend(grid)
         outcomes = []
         for settings in grid:
@@ -55,7 +56,9 @@ def test_the_estimate_is_what_two_short_runs_of_each_kind_tell(tmp_path, monkeyp
     monkeypatch.setattr(timing, "run", run)
     arms = study.grid(norm=["none", "bn"], lr=[0.1, 0.5], seed=[0, 1], steps=101, probe_every=50)
     states = dict.fromkeys(arms, "to do")
-    estimates = timing.estimate(states, tmp_path, jobs=2, data_dir="data", progress=False)
+    estimates = timing.estimate(
+        states, tmp_path, jobs=2, data_dir="data", input="streamed", progress=False
+    )
     assert len(made) == 4  # two for each normalisation, whatever the learning rate and the seed
     # 101 steps, probes at 0, 50, 100, evaluations at 0, 50, 100 and 101.
     expected = 20 + 100 * 0.5 + 2 * 2 + 2 * 1
