@@ -151,7 +151,8 @@ _HELP = {
         "ray_address": "HOST:PORT of the Ray cluster; if not set, the one that RAY_ADDRESS names "
         "or that this machine belongs to, or else one of this machine alone",
         "dry_run": "list the runs and their states, and stop",
-        "estimate": "as dry_run, with the time of each, from a few steps of each kind of run",
+        "estimate": "as dry_run, with time, arithmetic and memory of each run, from a few steps of "
+        "each kind of run",
     },
 }
 _DEFAULTS = {

@@ -133,8 +133,9 @@ def _list(values, grid):
         hint = "; --estimate says how long they take" if values.launcher == "local" else ""
         say(f"{there}{hint}")
         return 1 if damaged else 0
-    known = [seconds for seconds in estimates.values() if seconds is not None]
-    say(f"{there}: about {waiting.duration(timing.in_all(known, jobs))}")
+    known = [estimate for estimate in estimates.values() if estimate is not None]
+    in_all = timing.in_all([estimate.seconds for estimate in known], jobs)
+    say(f"{there}: about {waiting.duration(in_all)}{tables.totals(known, jobs)}")
     return 0 if len(known) == len(estimates) and not damaged else 1
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 
 from bnkit import families
 from bnkit.settings import SettingsError
@@ -52,6 +53,16 @@ def installed_bytes():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def peak_bytes():
+    """The most memory that this process has had so far; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows.
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def is_exhausted(error):

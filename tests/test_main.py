@@ -310,7 +310,7 @@ def test_an_estimate_lists_the_runs_and_times_what_is_left(workplace, capsys, mo
 
     def estimate(states, study_dir, *, jobs, data_dir, input):
         asked.update(states)
-        return dict.fromkeys(states, 90.0)
+        return dict.fromkeys(states, timing.Estimate(90.0, 1_234, 2e9, 3e10, 4 * 10**8, 0.25))
 
     monkeypatch.setattr(timing, "estimate", estimate)
     first, *others = settings_of("--norm=none,bn", "--seed=0,1")
@@ -320,13 +320,17 @@ def test_an_estimate_lists_the_runs_and_times_what_is_left(workplace, capsys, mo
     assert asked == dict.fromkeys(others, "to do")
     assert sorted(workplace.rglob("*")) == before
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows[1] == ["none", "0.1", "0", "done", "-"]
-    assert rows[2] == ["bn", "0.1", "0", "to", "do", "1", "min", "30", "s"]
-    assert " ".join(rows[5]) == "3 of 4 runs to make, 2 at a time: about 3 min 0 s"
+    assert rows[1] == ["none", "0.1", "0", "done", *"------"]
+    measured = ["1,234", "2", "30", "0.40", "25", "%"]
+    assert rows[2] == ["bn", "0.1", "0", "to", "do", "1", "min", "30", "s", *measured]
+    assert " ".join(rows[5]) == (
+        "3 of 4 runs to make, 2 at a time: about 3 min 0 s, 25 % of it for the probes; "
+        "0.8 GB of memory at a time"
+    )
     (workplace / "runs" / "main" / first.run_id / "status.json").write_text("[]")
     assert command("--norm=none,bn --seed=0,1 --estimate") == 1
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[1].split() == ["none", "0.1", "0", "damaged", "-"]
+    assert shown.out.splitlines()[1].split() == ["none", "0.1", "0", "damaged", *"------"]
     assert "3 of 4 runs" in shown.out and shown.err.count("status.json is damaged") == 1
     monkeypatch.setattr(timing, "estimate", lambda states, *a, **k: dict.fromkeys(states))
     assert command("--lr=0.2 --estimate") == 1

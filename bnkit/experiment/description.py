@@ -6,11 +6,12 @@ import pathlib
 import tensorflow as tf
 
 from bnkit import backend, store
+from bnkit.experiment import arithmetic
 
 
 def describe(settings, study_dir, command, dataset, trainer):
     """The description of a run, as `RunDir.start` writes it."""
-    return store.describe(
+    described = store.describe(
         pathlib.Path(study_dir) / settings.run_id,
         settings.to_dict(),
         command=command,
@@ -34,6 +35,7 @@ def describe(settings, study_dir, command, dataset, trainer):
         },
         parameters=trainer.model.count_params(),
     )
+    return described | {"forward_flop": arithmetic.forward_flop(trainer.model)}
 
 
 def device_text(trainer):

@@ -5,7 +5,7 @@ import functools
 import logging
 import pathlib
 
-from bnkit import callbacks, sharing
+from bnkit import callbacks, memory, sharing
 from bnkit.experiment import assembly, failure, interrupt, watchers
 from bnkit.experiment.description import describe, device_text
 from bnkit.store import RunDir, RunError, RunFailed, is_measured
@@ -209,4 +209,5 @@ def _train(trainer, batches, steps, checkpoint, watching, save_status, interrupt
 
 def _save_status(directory, trainer, state, reason=""):
     seconds = {**trainer.clock.seconds, "total": trainer.clock.total}
-    directory.set_status(state, reason=reason, steps=trainer.step, seconds=seconds)
+    peak = memory.peak_bytes()
+    directory.set_status(state, reason=reason, steps=trainer.step, seconds=seconds, peak_bytes=peak)

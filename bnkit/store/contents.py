@@ -119,7 +119,7 @@ def describe(path, settings, *, data, parameters, command=(), device=None, train
     }
 
 
-def status(state, *, reason="", steps=0, seconds=None):
+def status(state, *, reason="", steps=0, seconds=None, peak_bytes=None):
     """How far a run is.
 
     Args:
@@ -127,8 +127,10 @@ def status(state, *, reason="", steps=0, seconds=None):
         reason: Why the run is not done.
         steps: Training steps made.
         seconds: Part of the run -> seconds spent on it.
+        peak_bytes: The most memory that its process had; left out where it is not known.
     """
     if state not in STATES:
         raise ValueError(f"`state` must be one of {', '.join(STATES)}. Received: {state!r}")
     seconds = {part: round(value, 3) for part, value in (seconds or {}).items()}
-    return {"status": state, "reason": reason, "steps": steps, "seconds": seconds}
+    found = {"status": state, "reason": reason, "steps": steps, "seconds": seconds}
+    return found if peak_bytes is None else found | {"peak_bytes": peak_bytes}

@@ -46,21 +46,33 @@ def outcome_table(outcomes, heads):
 
 
 def plan_table(grid, states, estimates=None):
-    """What there is to do, as a `pandas.DataFrame`: `state` and `estimate` of every run.
+    """What there is to do, as a `pandas.DataFrame`: `state` and the estimate of every run.
 
     Args:
         grid: List of `bnkit.Settings`.
         states: `Settings` -> what is found on disk.
-        estimates: `Settings` -> seconds that are left, or None, for the runs that are to be made.
-            Without it there is no column for it.
+        estimates: `Settings` -> `timing.Estimate` of what is left, or None, for the runs that are
+            to be made. Without it there are no columns for it.
     """
     table = _identity(grid)
     table["state"] = [states[settings] for settings in grid]
     if estimates is not None:
-        table["estimate"] = [
-            _shown(estimates[settings]) if settings in estimates else "-" for settings in grid
-        ]
+        rows = [_shown(estimates[settings]) if settings in estimates else {} for settings in grid]
+        names = ["estimate", "parameters", "GFLOP/step", "GFLOP/capture", "GB", "probes"]
+        for name in names:
+            table[name] = [row.get(name, "-") for row in rows]
     return table
+
+
+def totals(estimates, jobs):
+    """The memory of runs that are made at a time, and the share of the probes, in words."""
+    seconds = sum(estimate.seconds for estimate in estimates)
+    peaks = [estimate.peak_bytes for estimate in estimates]
+    if not seconds or None in peaks:
+        return ""
+    probes = sum(estimate.probes * estimate.seconds for estimate in estimates) / seconds
+    together = sum(sorted(peaks)[-jobs:]) / 1e9
+    return f", {100 * probes:.0f} % of it for the probes; {together:.1f} GB of memory at a time"
 
 
 def text(table):
@@ -76,4 +88,15 @@ def _identity(grid):
 
 
 def _shown(estimate):
-    return "cannot run" if estimate is None else waiting.duration(estimate)
+    """Column -> text."""
+    if estimate is None:
+        return {"estimate": "cannot run"}
+    peak = estimate.peak_bytes
+    return {
+        "estimate": waiting.duration(estimate.seconds),
+        "parameters": f"{estimate.parameters:,}",
+        "GFLOP/step": f"{estimate.step_flop / 1e9:.3g}",
+        "GFLOP/capture": f"{estimate.capture_flop / 1e9:.3g}",
+        "GB": "-" if peak is None else f"{peak / 1e9:.2f}",
+        "probes": f"{100 * estimate.probes:.0f} %",
+    }

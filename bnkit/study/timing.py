@@ -8,7 +8,8 @@ import pathlib
 import tempfile
 
 from bnkit import families
-from bnkit.store import read_status
+from bnkit.store import read_description, read_status
+from bnkit.study import cost
 from bnkit.study.launch import run
 
 _log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ _ROUNDS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Seconds of one kind of run.
+    """What one kind of run takes: seconds, arithmetic and memory.
 
     Attributes:
         start: A run of one step, with all that happens once: the process, tracing, the first
@@ -31,26 +32,61 @@ class Cost:
         step: Each further step.
         probes: Each further time that the probes measure.
         evaluation: Each further evaluation.
+        parameters: Of the network.
+        forward_flop: Floating-point operations of one sample's way through the network.
+        peak_bytes: The most memory that a short run had; None where the system does not say.
     """
 
     start: float
     step: float
     probes: float
     evaluation: float
+    parameters: int
+    forward_flop: int
+    peak_bytes: int
 
-    def seconds(self, settings, made=0):
-        """Seconds that a run of these settings still takes after it `made` some of its steps."""
-
-        def further(every):
-            due = math.ceil(settings.steps / every) - math.ceil(made / every)
-            return max(due - 1, 0)
-
-        return (
+    def estimate(self, settings, made=0):
+        """The `Estimate` of a run of these settings after it `made` some of its steps."""
+        measuring = self.probes * _further(settings, "probe_every", made)
+        seconds = (
             self.start
             + self.step * (settings.steps - made - 1)
-            + self.probes * further(settings.probe_every)
-            + self.evaluation * further(settings.eval_every)
+            + measuring
+            + self.evaluation * _further(settings, "eval_every", made)
         )
+        step = cost.step_flop(settings, self.forward_flop)
+        capture = cost.capture_flop(settings, self.forward_flop)
+        # The first measurement is counted with all else that happens once.
+        probes = (measuring + self.probes) / seconds if settings.probes else 0.0
+        return Estimate(seconds, self.parameters, step, capture, self.peak_bytes, probes)
+
+
+def _further(settings, name, made):
+    """How often something is due after the first time, in the steps that are left."""
+    every = getattr(settings, name)
+    due = math.ceil(settings.steps / every) - math.ceil(made / every)
+    return max(due - 1, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What is left of a run will take.
+
+    Attributes:
+        seconds: Of this machine.
+        parameters: Of the network.
+        step_flop: Floating-point operations of a training step.
+        capture_flop: Those of all probes measuring once.
+        peak_bytes: Memory, as measured in a short run.
+        probes: Share of the probes in the seconds, 0 to 1.
+    """
+
+    seconds: float
+    parameters: int
+    step_flop: float
+    capture_flop: float
+    peak_bytes: int
+    probes: float
 
 
 def estimate(states, study_dir, *, jobs=1, data_dir=None, input="auto", progress=True):
@@ -64,7 +100,7 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, input="auto", progress
         jobs, data_dir, input, progress: As for `study.run`.
 
     Returns:
-        `Settings` -> seconds, or None for a run whose short runs failed; the log says why.
+        `Settings` -> `Estimate`, or None for a run whose short runs failed; the log says why.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C.
@@ -90,8 +126,8 @@ def estimate(states, study_dir, *, jobs=1, data_dir=None, input="auto", progress
         made = 0
         if states[settings] == "resume":
             made = read_status(pathlib.Path(study_dir) / settings.run_id)["steps"]
-        cost = measured[pair]
-        estimates[settings] = cost and cost.seconds(settings, made)
+        found = measured[pair]
+        estimates[settings] = found and found.estimate(settings, made)
     return estimates
 
 
@@ -124,9 +160,9 @@ def _cost(one, more, directory):
             raise KeyboardInterrupt
         if outcome.state != "done":
             return None
-    first, later = (
-        read_status(directory / outcome.settings.run_id)["seconds"] for outcome in (one, more)
-    )
+    first, last = (read_status(directory / outcome.settings.run_id) for outcome in (one, more))
+    described = read_description(directory / more.settings.run_id)
+    first, later = first["seconds"], last["seconds"]
     grown = {
         part: max(seconds - first.get(part, 0), 0)
         for part, seconds in later.items()
@@ -139,4 +175,7 @@ def _cost(one, more, directory):
         step=step / (more.settings.steps - 1),
         probes=sum(grown.values()) / (_ROUNDS - 1),
         evaluation=evaluation / (_ROUNDS - 1),
+        parameters=described["parameters"],
+        forward_flop=described["forward_flop"],
+        peak_bytes=last.get("peak_bytes"),
     )

@@ -4,7 +4,7 @@ from study_runs import TINY, end
 
 from bnkit import study
 from bnkit.settings import Settings
-from bnkit.study import tables
+from bnkit.study import tables, timing
 
 
 def test_the_table_has_a_row_for_every_run(tmp_path):
@@ -38,7 +38,15 @@ def test_the_table_has_a_row_for_every_run(tmp_path):
 def test_the_plan_tells_states_and_times():
     grid = study.grid(norm=["none", "bn", "l1"], seed=0, width=[0.5, 1])
     states = dict(zip(grid, ["done", "to do", "resume", "to do", "to do", "to do"], strict=True))
-    estimates = dict(zip(grid[1:], [59.6, 3725, None, 1, 1], strict=True))
+    estimates = {
+        settings: seconds and timing.Estimate(seconds, 1_000_000, 7.6e9, 1e11, None, 0.126)
+        for settings, seconds in zip(grid[1:], [59.6, 3725, None, 1, 1], strict=True)
+    }
     table = tables.plan_table(grid, states, estimates)
-    assert table.columns.tolist() == ["width", "norm", "lr", "seed", "state", "estimate"]
+    of_estimates = ["estimate", "parameters", "GFLOP/step", "GFLOP/capture", "GB", "probes"]
+    assert table.columns.tolist() == ["width", "norm", "lr", "seed", "state", *of_estimates]
+    assert table.loc[1, of_estimates].tolist() == [
+        *("1 min 0 s", "1,000,000", "7.6", "100", "-", "13 %")
+    ]
+    assert table.loc[0, of_estimates].tolist() == table.loc[3, ["parameters", *5 * ["GB"]]].tolist()
     assert table["estimate"].tolist()[:4] == ["-", "1 min 0 s", "1 h 2 min", "cannot run"]

@@ -8,20 +8,20 @@ from bnkit.store import RunDir
 from bnkit.study import timing
 
 
-def end(study_dir, settings, state, *, steps=0, seconds=None):
+def end(study_dir, settings, state, *, steps=0, **status):
     """Leaves the description and the status that a run of these settings ends with."""
     with RunDir(study_dir / settings.run_id) as run:
         run.start({"study": study_dir.name, "run": settings.run_id})
-        run.set_status(state, steps=steps, seconds=seconds)
+        run.set_status(state, steps=steps, **status)
 
 
 def test_the_cost_of_a_run_counts_what_it_will_do():
-    cost = timing.Cost(start=10.0, step=0.1, probes=2.0, evaluation=1.0)
+    cost = timing.Cost(10.0, 0.1, 2.0, 1.0, parameters=7, forward_flop=5, peak_bytes=3)
     settings = Settings(steps=100, probe_every=25, eval_every=40)
     # Probes at 0, 25, 50, 75; evaluations at 0, 40, 80 and 100. The start has one and two of them.
-    assert cost.seconds(settings) == pytest.approx(10 + 99 * 0.1 + 3 * 2 + 2 * 1)
+    assert cost.estimate(settings).seconds == pytest.approx(10 + 99 * 0.1 + 3 * 2 + 2 * 1)
     # From step 60: one probe, at 75; evaluations at 80 and 100.
-    assert cost.seconds(settings, made=60) == pytest.approx(10 + 39 * 0.1)
+    assert cost.estimate(settings, made=60).seconds == pytest.approx(10 + 39 * 0.1)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,9 @@ def test_the_next_run_starts_where_a_place_is_free(seconds, jobs, expected):
 
 def test_the_estimate_is_what_two_short_runs_of_each_kind_tell(tmp_path, monkeypatch):
     made = []
+    measured = {"peak_bytes": 3 * 10**8}
+    described = {"parameters": 500, "forward_flop": 1000}
+    monkeypatch.setattr(timing, "read_description", lambda directory: described)
 
     def run(grid, study_dir, *, jobs, data_dir, input, progress):
         assert (jobs, data_dir, input) == (2, "data", "streamed")
@@ -49,7 +52,7 @@ def test_the_estimate_is_what_two_short_runs_of_each_kind_tell(tmp_path, monkeyp
             evaluations += -(-settings.steps // settings.eval_every)
             seconds = {"data": 1.0, "compile": 4.0, "train": 0.5 * (settings.steps - 1)}
             seconds |= {"landscape": 1.5 * probes, "ics": 0.5 * probes, "evaluate": evaluations}
-            end(study_dir, settings, "done", seconds=seconds | {"total": 99.0})
+            end(study_dir, settings, "done", seconds=seconds | {"total": 99.0}, **measured)
             outcomes.append(study.Outcome(settings, "done", seconds=20.0))
         return outcomes
 
@@ -63,8 +66,16 @@ def test_the_estimate_is_what_two_short_runs_of_each_kind_tell(tmp_path, monkeyp
     # 101 steps, probes at 0, 50, 100, evaluations at 0, 50, 100 and 101.
     expected = 20 + 100 * 0.5 + 2 * 2 + 2 * 1
     for settings in arms:
-        wanted = None if settings.norm == "bn" else pytest.approx(expected)
-        assert estimates[settings] == wanted
+        if settings.norm == "bn":
+            assert estimates[settings] is None
+            continue
+        found = estimates[settings]
+        assert found.seconds == pytest.approx(expected)
+        assert found.probes == pytest.approx(3 * 2 / expected)
+        assert (found.parameters, found.peak_bytes) == (500, 3 * 10**8)
+        # Of 128 samples; a landscape of 8 sizes, covariate shift, activations.
+        assert found.step_flop == 3 * 128 * 1000
+        assert found.capture_flop == (9 + 3 + 1) * 3 * 128 * 1000
 
 
 def test_the_estimate_of_a_run_to_go_on_with_is_of_what_is_left(tmp_path, monkeypatch):
@@ -73,9 +84,9 @@ def test_the_estimate_of_a_run_to_go_on_with_is_of_what_is_left(tmp_path, monkey
     monkeypatch.setattr(
         timing, "run", lambda grid, *a, **k: [study.Outcome(s, "done") for s in grid]
     )
-    monkeypatch.setattr(timing, "_cost", lambda *a: timing.Cost(10.0, 1.0, 0.0, 0.0))
-    assert timing.estimate({settings: "resume"}, tmp_path)[settings] == 10 + 39
-    assert timing.estimate({settings: "to do"}, tmp_path)[settings] == 10 + 99
+    monkeypatch.setattr(timing, "_cost", lambda *a: timing.Cost(10.0, 1.0, 0.0, 0.0, 0, 0, 0))
+    assert timing.estimate({settings: "resume"}, tmp_path)[settings].seconds == 10 + 39
+    assert timing.estimate({settings: "to do"}, tmp_path)[settings].seconds == 10 + 99
 
 
 @pytest.mark.parametrize(("model", "steps"), [("vgg16", 5), ("dln", 100)])
