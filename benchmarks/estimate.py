@@ -1,10 +1,10 @@
 """What `--estimate` and the cost model say, against the runs themselves.
 
-`python benchmarks/estimate.py` estimates a run of each network below as `--estimate` does, from short
-runs, makes it, and prints the ratio of the times (0.8 to 1.25 is aimed at). The cost model says how the
-arithmetic grows: for each probe, alone in a run, the time of a capture in training steps of the same
-run, and what `bnkit.study.cost` counts. Everything runs in processes of their own, in folders that are
-removed. `--quick` makes the first two networks only.
+`python benchmarks/estimate.py` estimates a run of each network below as `--estimate` does, from
+short runs, makes it, and prints the ratio of the times (0.8 to 1.25 is aimed at). The cost model
+says how the arithmetic grows: for each probe, alone in a run, the time of a capture in training
+steps of the same run, and what `bnkit.study.cost` counts. Everything runs in processes of their
+own, in folders that are removed. `--quick` makes the first two networks only.
 """
 
 import pathlib
@@ -31,6 +31,8 @@ NETWORKS = (
     {"model": "dln", "steps": 600, "probe_every": 200, "eval_every": 300},
 )
 PROBE_STEPS = {"width": 0.125, "steps": 61, "probe_every": 15, "eval_every": 60}
+# Of such a run, after the first, which is traced.
+CAPTURES = 4
 
 
 def whole_runs(networks):
@@ -66,9 +68,9 @@ def single_probes():
         with tempfile.TemporaryDirectory() as folder:
             study.run([settings], folder, progress=False)
             seconds = read_status(pathlib.Path(folder) / settings.run_id)["seconds"]
-        # The first step and the first capture are those that are traced.
+        # The first step, and the first capture, count as compiling.
         steps = seconds["train"] / (settings.steps - 1)
-        captures = sum(seconds[name] for name in seconds if name == probe) / 5
+        captures = sum(seconds[name] for name in seconds if name == probe) / CAPTURES
         counted = cost.GRADIENTS[probe](settings)
         rows.append({"probe": probe, "steps": captures / steps, "counted": counted})
     return rows
