@@ -223,7 +223,7 @@ def test_help_has_every_flag_once_with_its_default():
     assert "[landscape,ics,activations]" in shown
     assert "[mlp: 5; dln: 25]" in shown and "network; or a list [vgg11]" in shown
     assert max(map(len, shown.splitlines())) <= 100
-    assert shown.count("\n  --") <= 55
+    assert shown.count("\n  --") <= 56
     assert flat.count("or a list") == len(study.AXES)
 
 

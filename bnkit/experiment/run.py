@@ -109,9 +109,7 @@ def _assist(settings, workers, data_dir, input, progress, clock):
         if workers.of_chief(False):
             _log.info("%s is already measured", settings.run_id)
             return
-        _, batches, trainer = assembly.prepare(
-            settings, workers, data_dir, input, progress, clock
-        )
+        _, batches, trainer = assembly.prepare(settings, workers, data_dir, input, progress, clock)
         trainer.share_state()
         _log.info(
             "worker %d of %d helps with %s from step %d on; worker 0 shows and writes everything",

@@ -97,9 +97,8 @@ def run(
             "%d of the runs have left SLURM before they ended; what it says of them: %s",
             *(dropped, study_dir / "slurm" / "*.out"),
         )
-    options = {"study_dir": str(study_dir), "data_dir": data_dir, "resume": True}
+    options = {"study_dir": str(study_dir), "data_dir": data_dir, "input": input, "resume": True}
     options |= {"command": list(command), "tensorboard_details": tensorboard_details}
-    options["input"] = input
     if checkpoint_seconds is not None:
         options["checkpoint_seconds"] = checkpoint_seconds
     for first in range(0, len(waiting), _MOST_TASKS):
