@@ -95,8 +95,14 @@ def test_tensorboard_takes_the_place_of_the_command(
         (["rum"], "unknown command 'rum': must be one of run, study, report, tensorboard (see bn"),
         (["--norm=bn"], "unknown command '--norm=bn': must be one of run, study, report, tens"),
         (["a\nb" + "c" * 5000], r"unknown command 'a\nbcc"),
-        (["run", "quik"], "unknown flag file 'quik': must be one of course, demo, fig1, "),
-        (["study", "bn"], "unknown flag file 'bn': must be one of course, demo, fig1, "),
+        (
+            ["run", "quik"],
+            "unknown flag file 'quik': must be one of course, demo, demo_st",
+        ),
+        (
+            ["study", "bn"],
+            "unknown flag file 'bn': must be one of course, demo, demo_st",
+        ),
         (["tensorboard", "rnus"], "rnus is not a directory; expected that of runs, of a study or"),
         (["tensorboard"], "runs is not a directory; expected that of runs, of a study or of a r"),
     ],

@@ -13,14 +13,24 @@ def forward_flop(model):
     Normalisations, non-linearities and biases are left out.
 
     Args:
-        model: A functional Keras model.
+        model: A Keras model.
+
+    Returns:
+        None where it is not known: a layer within a subclassed model has no shape of its own.
     """
+    try:
+        return _of_layers(model)
+    except AttributeError:  # What Keras raises for the output of a layer that is in no graph.
+        return None
+
+
+def _of_layers(model):
     return sum(map(_of_layer, model.layers))
 
 
 def _of_layer(layer):
     if hasattr(layer, "layers"):
-        return forward_flop(layer)
+        return _of_layers(layer)
     if isinstance(layer, Attention):
         tokens, channels = layer.output.shape[1:]
         return 4 * tokens**2 * channels

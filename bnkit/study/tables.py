@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 
 import pandas as pd
 
@@ -95,8 +96,12 @@ def _shown(estimate):
     return {
         "estimate": waiting.duration(estimate.seconds),
         "parameters": f"{estimate.parameters:,}",
-        "GFLOP/step": f"{estimate.step_flop / 1e9:.3g}",
-        "GFLOP/capture": f"{estimate.capture_flop / 1e9:.3g}",
-        "GB": "-" if peak is None else f"{peak / 1e9:.2f}",
+        "GFLOP/step": _giga(estimate.step_flop, ".3g"),
+        "GFLOP/capture": _giga(estimate.capture_flop, ".3g"),
+        "GB": "-" if peak is None else _giga(peak, ".2f"),
         "probes": f"{100 * estimate.probes:.0f} %",
     }
+
+
+def _giga(number, form):
+    return "-" if math.isnan(number) else f"{number / 1e9:{form}}"

@@ -33,7 +33,8 @@ class Cost:
         probes: Each further time that the probes measure.
         evaluation: Each further evaluation.
         parameters: Of the network.
-        forward_flop: Floating-point operations of one sample's way through the network.
+        forward_flop: Floating-point operations of one sample's way through the network; NaN where
+            that is not known.
         peak_bytes: The most memory that a short run had; None where the system does not say.
     """
 
@@ -42,7 +43,7 @@ class Cost:
     probes: float
     evaluation: float
     parameters: int
-    forward_flop: int
+    forward_flop: float
     peak_bytes: int
 
     def estimate(self, settings, made=0):
@@ -169,6 +170,7 @@ def _cost(one, more, directory):
         if part not in _ONCE
     }
     evaluation = grown.pop("evaluate")
+    flop = described["forward_flop"]
     step = sum(grown.pop(part, 0) for part in _BY_STEP)
     return Cost(
         start=one.seconds,
@@ -176,6 +178,6 @@ def _cost(one, more, directory):
         probes=sum(grown.values()) / (_ROUNDS - 1),
         evaluation=evaluation / (_ROUNDS - 1),
         parameters=described["parameters"],
-        forward_flop=described["forward_flop"],
+        forward_flop=math.nan if flop is None else flop,
         peak_bytes=last.get("peak_bytes"),
     )

@@ -30,6 +30,20 @@ def test_dense_layers_act_on_every_token_and_a_network_may_hold_another():
     assert forward_flop(keras.Model(inputs, x)) == expected
 
 
+def test_what_a_subclassed_model_calculates_is_not_known():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = Own()
+    model(tf.zeros((1, 4)))
+    assert forward_flop(model) is None
+
+
 def counted(function, *shapes):
     """What TensorFlow's profiler takes for convolutions and matrix products, of all of a graph.
 

@@ -20,7 +20,9 @@ from bnkit.store import RunDir, RunFiles
 from bnkit.study import ray_launcher
 
 # Enough steps to lose a node and to interrupt; every evaluation would end a graph call.
-GRID = study.grid(**TINY | {"seed": [0, 1], "steps": 6000, "eval_every": 1000})
+# More than any machine makes while a node is lost.
+STEPS = 25_000
+GRID = study.grid(**TINY | {"seed": [0, 1], "steps": STEPS, "eval_every": 5000})
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
@@ -95,7 +97,7 @@ def test_a_study_loses_a_node_is_interrupted_and_ends_with_the_records_of_a_loca
         (settings,) = (s for s in GRID if s.run_id == lost.name)
         (outcome,) = study.run([settings], study_dir, **options)
     assert outcome.state == "done"
-    assert train_steps(lost) == list(range(6000))
+    assert train_steps(lost) == list(range(STEPS))
     log = RunFiles(lost).log.read_text()
     assert log.count(f"on {os.uname().nodename}\n") == 2 and "goes on from step" in log
     assert not list(study_dir.glob(".*"))
