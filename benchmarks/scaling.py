@@ -1,23 +1,33 @@
-"""Time per step and per capture on 1, 2 and 4 logical devices, and what a strategy costs on one.
+"""Time per step and per capture on several devices and workers, and what a strategy costs on one.
 
-VGG-11 with batch norm at width 0.25, global batch 128: `python benchmarks/scaling.py`. Logical
-devices share the cores of one processor, so that more of them make nothing faster: what is above 1
-is what the replicas cost. `--width` and `--rounds` make it smaller.
+VGG-11 with batch norm at width 0.25, global batch 128: `python benchmarks/scaling.py` takes 1, 2
+and 4 logical devices in turns, then 1 and 2 workers, one after the other, which are processes of
+their own on this machine with an equal share of its cores. All share one processor, so that more of
+them make nothing faster: what is above 1 is what it costs to exchange gradients and statistics.
+`--width`, `--rounds`, `--devices` and `--workers` make it smaller.
 """
 
 import argparse
 import functools
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
 
 import keras
 import tensorflow as tf
-from timing import median_milliseconds, print_table, ratio, seconds_in_turns
+from timing import print_table, ratio, seconds_in_turns
 from train_step import BATCH_SIZE, images, loss, standardise
 
 from bnkit import models, probes
+from bnkit.backend import THREADS, cores
 from bnkit.data import Batches
-from bnkit.training import Trainer
+from bnkit.training import Trainer, cluster
 
 DEVICES = (1, 2, 4)
+WORKERS = (1, 2)
 STEPS = 10
 STEP_SIZES = (0.05, 0.2, 0.4)
 # The most that a strategy may take of a step without one, on one device.
@@ -58,12 +68,53 @@ def made(width, strategy):
     }
 
 
+def milliseconds(name, seconds):
+    """Of one step or capture."""
+    return 1000 * statistics.median(seconds) / (STEPS if name == "step" else 1)
+
+
+def work(options):
+    """The part of one worker; the first prints its seconds."""
+    strategy = cluster.connect()
+    functions = made(options.width, strategy)
+    seconds = {
+        name: seconds_in_turns({name: function}, options.rounds)[name]
+        for name, function in functions.items()
+    }
+    if strategy.cluster_resolver.task_id == 0:
+        print(json.dumps(seconds))
+
+
+def of_workers(count, options):
+    """Name -> seconds with so many workers, each a process."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
+        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (one, other)][:count]
+    command = [sys.executable, __file__, "--work", f"--width={options.width}"]
+    command += [f"--rounds={options.rounds}"]
+    threads = dict.fromkeys(THREADS, str(max(cores() // count, 1)))
+    processes = []
+    for index in range(count):
+        place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, **threads, "TF_CONFIG": json.dumps(place)}
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
+    first, *_ = [process.communicate()[0] for process in processes]
+    return json.loads(first)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--devices", type=int, nargs="+", default=DEVICES)
+    parser.add_argument("--workers", type=int, nargs="*", default=WORKERS, choices=WORKERS)
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.work:
+        work(options)
+        return
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * max(options.devices),
@@ -78,13 +129,25 @@ def main():
             rows.append(
                 {
                     "of": name,
-                    "devices": count,
-                    "ms": median_milliseconds(seconds, count) / (STEPS if name == "step" else 1),
+                    "on": count if count == "no strategy" else f"{count} devices",
+                    "ms": milliseconds(name, seconds[count]),
                     "ratio": ratio(seconds, count, "no strategy"),
                     "at most": TARGET if (name, count) == ("step", 1) else float("nan"),
                 }
             )
-    # Rows for 1 and 2 workers of `--strategy=multiworker` belong here: each worker is a process.
+    by_workers = {count: of_workers(count, options) for count in options.workers}
+    for name in plain:
+        for count, seconds in by_workers.items():
+            against = statistics.median(seconds[name])
+            against /= statistics.median(by_workers[options.workers[0]][name])
+            rows.append(
+                {
+                    "of": name,
+                    "on": f"{count} workers",
+                    "ms": milliseconds(name, seconds[name]),
+                    "ratio": against,
+                }
+            )
     print_table(rows)
 
 
