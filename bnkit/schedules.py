@@ -1,10 +1,46 @@
-"""When something happens, in steps; a step is the number of updates already made."""
+"""When something happens, in steps, and the learning rate of each step.
+
+A step is the number of updates already made.
+"""
 
 import bisect
+import math
 import time
 
 # What a learning rate of schedule "range" starts at, as a share of the one it rises to.
 RANGE = 1e-4
+# Where the schedule "step" falls to a tenth (He et al. 2016, section 4.2), as shares of the steps.
+_DROPS = (0.5, 0.75)
+
+
+def learning_rate(step, lr, steps, schedule="constant", warmup=0, *, ops):
+    """The learning rate of a step, or of an array of steps.
+
+    Over the first `warmup` steps it rises linearly: `lr (t + 1) / (warmup + 1)` at step t. After
+    them it is `lr` times 1 ("constant"), `(1 + cos(pi t')) / 2` ("cosine"), 1, 0.1 and 0.01 in the
+    first half, the third and the fourth quarter ("step"), or `10^(-4 (1 - t'))` ("range": the range
+    test of Smith 2017, rising evenly in the logarithm), t' being the share of the steps after the
+    warm-up that have been made.
+
+    Args:
+        step: Number of updates made before, as floats.
+        lr: The largest rate.
+        steps: Number of updates of the run.
+        schedule: "constant", "cosine", "step" or "range".
+        warmup: Steps over which it rises, at most `steps`.
+        ops: What calculates: `numpy`, or `keras.ops`.
+    """
+    share = ops.clip((step - warmup) / max(steps - warmup, 1), 0.0, 1.0)
+    if schedule == "cosine":
+        factor = (1 + ops.cos(math.pi * share)) / 2
+    elif schedule == "step":
+        first, second = _DROPS
+        factor = ops.where(share < first, 1.0, ops.where(share < second, 0.1, 0.01))
+    elif schedule == "range":
+        factor = RANGE ** (1 - share)
+    else:
+        factor = 1.0
+    return lr * ops.where(step < warmup, (step + 1) / (warmup + 1), factor)
 
 
 class Every:

@@ -47,11 +47,18 @@ class Panel:
                 table = table[table[name] == value]
         return table
 
-    def levels(self, table):
-        """Heights of the dashed lines in `table`: rows of its condition without a `norm`."""
-        alike = table["norm"].isna() & (table["condition"] == self.where["condition"])
+    def levels(self, table, x):
+        """The dashed lines in `table`: rows of its condition without a `norm`.
+
+        Returns:
+            `(heights, moving)`: a list of heights, of the rows that have no `x`; the others.
+        """
         constant = [] if self.quantity.level is None else [self.quantity.level]
-        return [*constant, *table.loc[alike, "value"]] if alike.any() else constant
+        alike = table[table["norm"].isna() & (table["condition"] == self.where["condition"])]
+        if not len(alike):
+            return constant, alike
+        moves = alike[x].notna()
+        return [*constant, *alike.loc[~moves, "value"]], alike[moves]
 
 
 def places(frame, title, columns=()):
@@ -159,7 +166,7 @@ def draw(
         title: Of the figure.
         table: What is drawn: `condition, norm, x` and the columns of `mark`. Where there are
             several quantities their column's name is in `quantity`; rows without a `norm` are
-            dashed lines, and their height is `value`.
+            dashed lines, and their height is `value`: everywhere, or at their `x`.
         rows: Lists of `Panel`s.
         footer: Phrases for below the figure.
         mark: How a panel is drawn (`lines.Mark`).
@@ -186,14 +193,16 @@ def draw(
     label, scale_x = X_AXES[x]
     most = DOTS_PER_INCH * page.figure.get_figwidth() / width
     layers = [_layer(row) for row in rows for _ in row]
+    # A line that moves may leave the panel: a rate that falls to 0 has no upper end of 2/lr.
+    still = table[table["norm"].notna() | table[x].isna()]
     for axes, panel, crosses, layer in zip(page.axes.flat, shown, ends, layers, strict=True):
         if panel is not None:
             page.name(axes, panel.title)
             here = panel.of(measured)
             mark.draw(axes, here, x, here[x].nunique() <= most)
-            _mark_ends_and_levels(axes, panel, table, crosses, verticals or {})
+            _mark_ends_and_levels(axes, panel, table, x, crosses, verticals or {})
             scale_x(axes, table[x])
-            _y_axis(axes, panel.quantity, table, mark.columns, layer)
+            _y_axis(axes, panel.quantity, still, mark.columns, layer)
             _say_if_empty(axes, panel.quantity, here[list(mark.columns)])
     for line, row in zip(page.axes, rows, strict=True):
         _label(line, row)
@@ -236,11 +245,14 @@ def _ends(panel, records):
     ]
 
 
-def _mark_ends_and_levels(axes, panel, table, crosses, verticals):
+def _mark_ends_and_levels(axes, panel, table, x, crosses, verticals):
     for cross in crosses:
         lines.crosses(axes, *cross)
-    for level in panel.levels(table):
-        axes.axhline(level, **canvas.DASHED)
+    heights, moving = panel.levels(table, x)
+    for height in heights:
+        axes.axhline(height, **canvas.DASHED)
+    if len(moving):
+        axes.plot(moving[x], moving["value"], **canvas.DASHED)
     if panel.where["condition"] in verticals:
         axes.axvline(verticals[panel.where["condition"]], **canvas.DASHED)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bnkit.schedules import RANGE
+from bnkit.schedules import learning_rate
 
 # The loss is smoothed over this share of the steps.
 SMOOTHED = 0.05
@@ -23,6 +23,6 @@ def with_rates(train):
     losses = train["loss"].astype(float)
     losses = losses.where(np.isfinite(losses))
     return train.assign(
-        rate=train["lr"] * RANGE ** (1 - train["step"] / steps),
+        rate=learning_rate(train["step"], train["lr"].iloc[0], steps, "range", ops=np),
         loss=losses.rolling(window, min_periods=1, center=True).mean(),
     )

@@ -41,3 +41,25 @@ def test_the_plateau_is_that_of_plain_gradient_descent_alone(runs, settings, lev
     runs(norm="bn", lr=0.5, steps=60, kinds=("landscape",), **settings)
     drawn = smoothness.ENTRY.data(load_runs(runs.root, "landscape"))
     assert list(drawn.loc[drawn["series"] == "2/lr", "value"]) == levels
+
+
+def test_the_plateau_moves_with_the_rate(runs):
+    settings = {"schedule": "step", "warmup": 10, "probe_every": 5}
+    runs(norm="bn", lr=0.5, steps=50, kinds=("landscape",), **settings)
+    landscape = load_runs(runs.root, "landscape")
+    drawn = smoothness.ENTRY.data(landscape)
+    plateau = drawn[drawn["series"] == "2/lr"].set_index("step")["value"]
+    # It rises for ten steps, and falls to a tenth after 20 and after 30 of the 40 others.
+    by_hand = {0: 44.0, 5: 44 / 6, 10: 4, 25: 4, 30: 40, 35: 40, 40: 400, 45: 400}
+    for step, value in by_hand.items():
+        assert plateau[step] == pytest.approx(value)
+    assert len(plateau) == 10
+    figure = smoothness.ENTRY.draw(landscape)
+    (axes,) = figure.axes
+    (line,) = [one for one in axes.get_lines() if one.get_linestyle() == "--"]
+    assert list(line.get_xdata()) == list(plateau.index)
+    assert list(line.get_ydata()) == pytest.approx(list(plateau))
+    assert "2/lr" in legend(figure)
+    # The panel is as high as what was measured, not as the line.
+    measured = drawn.loc[drawn["series"] != "2/lr", "value"]
+    assert axes.get_ylim()[1] < 1.3 * measured.max()
