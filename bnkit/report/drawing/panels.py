@@ -193,8 +193,7 @@ def draw(
     label, scale_x = X_AXES[x]
     most = DOTS_PER_INCH * page.figure.get_figwidth() / width
     layers = [_layer(row) for row in rows for _ in row]
-    # A line that moves may leave the panel: a rate that falls to 0 has no upper end of 2/lr.
-    still = table[table["norm"].notna() | table[x].isna()]
+    still = _without_what_leaves_at_the_top(table, x, mark.columns)
     for axes, panel, crosses, layer in zip(page.axes.flat, shown, ends, layers, strict=True):
         if panel is not None:
             page.name(axes, panel.title)
@@ -208,6 +207,15 @@ def draw(
         _label(line, row)
     page.label_x(label)
     return page.figure
+
+
+def _without_what_leaves_at_the_top(table, x, columns):
+    """The rows that an axis is made for: 2/lr has no upper end where the rate falls to 0."""
+    moves = table["norm"].isna() & table[x].notna()
+    if not moves.any():
+        return table
+    highest = table.loc[~moves, list(columns)].max(axis=None)
+    return table[~moves | (table["value"] <= highest)]
 
 
 def _padded(rows):
