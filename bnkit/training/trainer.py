@@ -95,7 +95,7 @@ class Trainer:
             )
         self._step = self._make_global_step
         if jit_compile:
-            self._step = tf.function(self._make_global_step, jit_compile=True)
+            self._step = tf.function(self._make_global_step, autograph=False, jit_compile=True)
         if self.replicas > 1 and getattr(inner, "global_clipnorm", None):
             raise ValueError(
                 "The norm of a gradient is clipped on each replica, before it is that of the "
@@ -214,7 +214,9 @@ class Trainer:
         if not compiled:
             # For any number of steps: without the signature, one and many would each be traced.
             specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y)]
-            self._train_steps = tf.function(self._make_steps, input_signature=specs)
+            self._train_steps = tf.function(
+                self._make_steps, autograph=False, input_signature=specs
+            )
         start = time.perf_counter()
         with self.clock("train" if compiled else "compile"):
             values = self._train_steps(x, y).numpy()
@@ -227,8 +229,11 @@ class Trainer:
     def _make_steps(self, x, y):
         steps = tf.shape(y)[0]
         values = tf.TensorArray(tf.float32, steps, element_shape=(len(self._value_names),))
-        for i in tf.range(steps):
-            values = values.write(i, self._step(x[i], y[i]))
+        _, values = tf.while_loop(
+            lambda i, _: i < steps,
+            lambda i, values: (i + 1, values.write(i, self._step(x[i], y[i]))),
+            (0, values),
+        )
         return values.stack()
 
     def _make_global_step(self, x, y):
