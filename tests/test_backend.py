@@ -1,5 +1,6 @@
 """What is decided before Keras and TensorFlow are loaded."""
 
+import gc
 import json
 import os
 import pathlib
@@ -178,3 +179,20 @@ def test_gpu_memory_is_taken_as_needed_unless_the_user_has_decided(chosen, expec
         monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", chosen)
     backend.take_gpu_memory_as_needed()
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == expected
+
+
+def test_while_libraries_load_nothing_is_searched_for_garbage():
+    gc.unfreeze()
+    with pytest.raises(ImportError), backend.without_garbage_collection():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+    assert gc.get_freeze_count()
+    gc.disable()
+    try:
+        with backend.without_garbage_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -15,6 +15,8 @@ class AcrossUpdate(ProbeCallback):
             several steps, and does not move the weights at most of them.
     """
 
+    measures_update = True
+
     def on_train_begin(self, logs=None):
         steps = getattr(unwrapped(self.optimizer), "gradient_accumulation_steps", None)
         if steps:

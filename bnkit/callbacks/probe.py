@@ -148,6 +148,12 @@ class ProbeCallback(Recorder):
                 f"batch: {type(error).__name__}: {error}"
             ) from error
 
+    def traces(self):
+        if self._fixed_batch is not None:
+            return []  # done at the start
+        arguments = (*self.step_batch(), *self.example())
+        return [(self._compiled, lambda: self._compiled.get_concrete_function(*arguments))]
+
     def on_train_batch_begin(self, batch, logs=None):
         in_fit = self.trainer is None
         step = self._steps.at_batch_begin(self.model) if in_fit else self.trainer.step
@@ -190,6 +196,8 @@ class ProbeCallback(Recorder):
     def take(self, batch, *arguments):
         """The probe's values, name -> nested list of numbers."""
         if not self._taken:
+            if self.trainer is not None:
+                self.trainer.tracing.wait(self._compiled)
             # Ahead of the call: TensorFlow takes many first calls for one function's retracing.
             self._compiled.get_concrete_function(*batch, *arguments)
             self._taken = True

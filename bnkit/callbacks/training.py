@@ -42,23 +42,34 @@ class Evaluation(Callback):
         write: Called with each record.
     """
 
-    part = "evaluate"
-
     def __init__(self, split, *, every, samples, batch_size, write):
         super().__init__(Every(every))
+        self._is_compiled = False
         self._split = split
         self._batch_size = batch_size
         self._write = write
         self._shown = drawn(len(split.y), samples)
 
+    @property
+    def part(self):
+        """The first evaluation is spent on compiling."""
+        return "evaluate" if self._is_compiled else "compile"
+
+    def traces(self):
+        return self.trainer.traces_of_evaluation(*self._sample(), self._batch_size)
+
     def on_train_batch_begin(self, batch, logs=None):
-        self._evaluate(self._split.x[self._shown], self._split.y[self._shown])
+        self._evaluate(*self._sample())
 
     def on_train_end(self, logs=None):
         self._evaluate(self._split.x, self._split.y)
 
+    def _sample(self):
+        return self._split.x[self._shown], self._split.y[self._shown]
+
     def _evaluate(self, x, y):
         values = self.trainer.evaluate(x, y, self._batch_size)
+        self._is_compiled = True
         self._write({"step": self.trainer.step, "kind": "eval", "test_samples": len(y), **values})
 
 

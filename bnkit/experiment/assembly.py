@@ -103,6 +103,7 @@ def make_trainer(settings, dataset, batches, clock):
                 weight_decay=settings.weight_decay,
                 jit_compile=_is_compiled(settings.jit, strategy),
                 twin=_twin(settings, dataset),
+                traces_ahead=settings.strategy != MULTIWORKER,
                 clock=clock,
             )
         if ":" in settings.norm or families.is_users(settings.model):

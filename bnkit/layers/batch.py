@@ -1,5 +1,7 @@
 """Which values of a batch its statistics are taken over, and how they are summed up."""
 
+import math
+
 import tensorflow as tf
 
 
@@ -21,7 +23,7 @@ class Batch:
     Attributes:
         mask: The mask in the shape of the inputs, or None.
         across_replicas: Whether the statistics of this call span several replicas.
-        count: How many values a unit has: a scalar, or `[units]` where there is a mask.
+        count: How many values a unit has: a number or a scalar, or `[units]` where there is a mask.
 
     Raises:
         ValueError: For a mask that does not fit the inputs.
@@ -36,6 +38,11 @@ class Batch:
         )
         self.mask = None if mask is None else in_shape_of(inputs, mask)
         if self.mask is None:
+            others = [size for axis, size in enumerate(inputs.shape) if axis != unit_axis]
+            if None not in others and not self.across_replicas:
+                # A number, where operations would take longer to compile than all the others.
+                self.count = tf.as_dtype(dtype).as_numpy_dtype(math.prod(others))
+                return
             count = tf.cast(tf.size(inputs) // tf.shape(inputs)[unit_axis], dtype)
         else:
             count = self.sum_on_replica(tf.cast(self.mask, dtype))

@@ -10,6 +10,7 @@ cannot go through nested gradients, and raises an error; TensorFlow's own gradie
 would leave the derivative out without a word.
 """
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
@@ -88,9 +89,7 @@ def batch_norm(x, gamma, beta, epsilon):
             epsilon=epsilon,
             is_training=True,
         )
-        # The kernel divides its variance by n - 1 (by 1 for a single value).
-        count = _count(x)
-        variance = fused.batch_variance * (tf.maximum(count - 1, 1) / count)
+        variance = _biased(fused.batch_variance, _count(x))
         reserved = fused.reserve_space_1, fused.reserve_space_2, fused.reserve_space_3
 
         def gradient(upstream, *_):
@@ -148,8 +147,17 @@ def _batch_norm_gradients(epsilon):
 
 
 def _count(x):
-    """How many values each unit has."""
+    """How many values each unit has; a number where that is known before there are values."""
+    sizes = x.shape[:3]
+    if sizes.is_fully_defined():
+        return np.float32(sizes.num_elements())
     return tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
+
+
+def _biased(variance, count):
+    """The variance divided by n, of one that was divided by n - 1, or by 1 for a single value."""
+    maximum = np.maximum if isinstance(count, np.floating) else tf.maximum
+    return variance * (maximum(count - 1, 1) / count)
 
 
 def _sum(images):

@@ -178,7 +178,7 @@ def _distribution_in_numpy(*columns):
 
 
 def _quantiles(ordered):
-    """Quantiles at `QUANTILE_LEVELS` of values in ascending order; NaN of none, or if one is NaN."""
+    """Quantiles at `QUANTILE_LEVELS` of values in ascending order; NaN if there is none."""
     if not len(ordered) or np.isnan(ordered[-1]):
         return np.full(len(QUANTILE_LEVELS), np.nan)
     position = np.array(QUANTILE_LEVELS) * (len(ordered) - 1)

@@ -5,7 +5,7 @@ import pathlib
 import re
 import traceback
 
-from bnkit import memory
+from bnkit import backend, memory
 from bnkit.settings import Settings
 from bnkit.store import read_status
 from bnkit.study.process import INTERRUPTED, choose_kernels
@@ -27,7 +27,8 @@ def make(task):
     settings = Settings(**options.pop("settings"))
     choose_kernels(pathlib.Path(task["study_dir"]) / settings.run_id, task["resume"])
     try:
-        from bnkit import experiment
+        with backend.without_garbage_collection():
+            from bnkit import experiment
 
         directory = experiment.run(settings, **options, progress=False)
     except KeyboardInterrupt:

@@ -20,13 +20,15 @@ class Evaluator:
         loss_fn: As for a `Trainer`.
         prepare: Applied to the inputs of a batch.
         metrics: Name -> function `(y_true, y_pred)` of per-sample values, averaged.
+        wait: Called with each `tf.function` before it is called, see `Tracing.wait`.
     """
 
-    def __init__(self, model, loss_fn, prepare, metrics):
+    def __init__(self, model, loss_fn, prepare, metrics, wait=lambda function: None):
         self._model = model
         self._loss_fn = loss_fn
         self._prepare = prepare
         self._metrics = metrics
+        self._wait = wait
         self._momenta = None  # not known before there are training batches
         self._inference = tf.function(self._batch_values, autograph=False, reduce_retracing=True)
         self._compare_statistics = tf.function(
@@ -59,21 +61,50 @@ class Evaluator:
             batch_size: Samples evaluated at a time.
             training_batches: As for `Trainer.fit`.
         """
+        self._wait(self._inference)
         totals = _over_split(self._inference, x, y, batch_size)
         values = dict(zip(["loss", *self._metrics], totals, strict=True))
-        if training_batches and self._model_has_moving_statistics(training_batches):
-            steps = min(_POPULATION_BATCHES, training_batches.steps_per_epoch)
-            population = self._population_state(training_batches.stack(0, steps)[0])
+        if training_batches is None:
+            return values
+        self._wait(self._population_state)
+        if self._momenta is None:
+            self._find_momenta(training_batches.stack(0, 1)[0][0])
+        if self._has_moving_statistics:
+            population = self._population_state(_first(training_batches))
             names = ("loss_batch_statistics", "loss_population_statistics")
+            self._wait(self._compare_statistics)
             totals = _over_split(self._compare_statistics, x, y, batch_size, population)
             values |= dict(zip(names, totals, strict=True))
         return values
 
-    def _model_has_moving_statistics(self, training_batches):
-        if self._momenta is None:
-            x = training_batches.stack(0, 1)[0][0]
-            # Two samples are enough to find out.
-            self._momenta = momenta(self._model, self._prepare(x[:2]))
+    def traces(self, x, y, batch_size, training_batches):
+        """What a call with these arguments has to trace, see `Tracing.ahead`."""
+        batch = x[:batch_size], y[:batch_size], np.float32(1)
+        first = _first(training_batches)
+
+        def trace_population():
+            self._find_momenta(first[0])
+            if self._has_moving_statistics:
+                self._population_state.get_concrete_function(first)
+
+        def trace_comparison():
+            if self._has_moving_statistics:
+                state = self._model.non_trainable_variables
+                specs = [tf.TensorSpec(v.shape, v.dtype) for v in state]
+                self._compare_statistics.get_concrete_function(*batch, specs)
+
+        return [
+            (self._inference, lambda: self._inference.get_concrete_function(*batch)),
+            (self._population_state, trace_population),
+            (self._compare_statistics, trace_comparison),
+        ]
+
+    def _find_momenta(self, x):
+        # Two samples are enough to find out.
+        self._momenta = momenta(self._model, self._prepare(x[:2]))
+
+    @property
+    def _has_moving_statistics(self):
         return not all(np.isnan(m) for m in self._momenta.values())
 
     def _batch_values(self, x, y, parts):
@@ -94,6 +125,12 @@ class Evaluator:
             outputs, _ = call_at(self._model, weights, state, x, statistics)
             losses.append(tf.cast(replica_loss(self._loss_fn, y, outputs, parts), tf.float32))
         return tf.stack(losses)
+
+
+def _first(training_batches):
+    """The inputs of the batches that population statistics are taken over."""
+    steps = min(_POPULATION_BATCHES, training_batches.steps_per_epoch)
+    return training_batches.stack(0, steps)[0]
 
 
 def metric_values(metrics, y, outputs, parts):

@@ -1,5 +1,6 @@
 """The training loop: `tf.GradientTape` under a `tf.distribute` strategy, many steps a call."""
 
+import contextlib
 import time
 
 import numpy as np
@@ -9,6 +10,7 @@ from bnkit.probes import replicas
 from bnkit.probes.objective import replica_loss
 from bnkit.training.clock import Clock
 from bnkit.training.evaluation import Evaluator, metric_values
+from bnkit.training.tracing import Tracing
 from bnkit.training.workers import Workers
 
 # One graph call makes at most about this many seconds' worth of steps: often enough for a
@@ -52,6 +54,9 @@ class Trainer:
         twin: What probes measure in place of the model, at the model's weights: a model of the same
             variables in the same order, made in the strategy's scope, such as one of another
             precision. Its own values are lost.
+        traces_ahead: Whether graphs are traced in a thread while others run for the first time.
+            Not where a callback calls the model itself, outside of them, nor with several workers,
+            which have to trace what they exchange in the same order.
         clock: A `Clock`. It counts the seconds of `data`, `train`, `compile` (the first call), and
             those of each callback under its attribute `part`.
     """
@@ -68,6 +73,7 @@ class Trainer:
         weight_decay=0.0,
         jit_compile=False,
         twin=None,
+        traces_ahead=False,
         clock=None,
     ):
         self.model = model
@@ -79,13 +85,15 @@ class Trainer:
         self.twin = twin
         self.clock = clock or Clock()
         self.step = 0
+        self.tracing = Tracing()
+        self._traces_ahead = traces_ahead
         self._prepare = prepare or (lambda x: x)
         self._metrics = dict(metrics or {})
         self._weight_decay = weight_decay
         self._value_names = ["loss", *self._metrics]
         if weight_decay:
             self._value_names.append("penalty")
-        self._evaluator = Evaluator(model, loss_fn, self._prepare, self._metrics)
+        self._evaluator = Evaluator(model, loss_fn, self._prepare, self._metrics, self.tracing.wait)
         self._batches = None
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         if jit_compile and self.replicas > 1:
@@ -136,8 +144,9 @@ class Trainer:
         for callback in callbacks:
             callback.set_trainer(self)
             callback.on_train_begin()
-        while self.step < steps and not self.workers.any(self.model.stop_training):
-            self._advance(steps, callbacks)
+        with self._tracing_ahead(callbacks, steps):
+            while self.step < steps and not self.workers.any(self.model.stop_training):
+                self._advance(steps, callbacks)
         if self.step >= steps:
             for callback in callbacks:
                 with self.clock(callback.part):
@@ -177,6 +186,27 @@ class Trainer:
         """Loss and metrics of a whole split, name -> float; see `Evaluator`."""
         return self._evaluator(x, y, batch_size, self._batches)
 
+    def traces_of_evaluation(self, x, y, batch_size):
+        """What `evaluate` has to trace, see `Tracing.ahead`."""
+        return self._evaluator.traces(x, y, batch_size, self._batches)
+
+    @contextlib.contextmanager
+    def _tracing_ahead(self, callbacks, steps):
+        """Has what is called from the next step on traced in the order of the first calls."""
+        if not self._traces_ahead or self.step >= steps:
+            yield
+            return
+        with self.clock("compile"):
+            x, y = self._batches.stack(self.step, self.step + 1)
+            self._make_train_steps(x, y)
+            upcoming = [(one, one.when.next(self.step)) for one in callbacks]
+            due = [one for one, step in upcoming if step is not None and step < steps]
+            tasks = [task for one in due if not one.measures_update for task in one.traces()]
+            tasks.append((self._train_steps, self._train_steps.get_concrete_function))
+            tasks += [task for one in due if one.measures_update for task in one.traces()]
+        with self.tracing.ahead(tasks):
+            yield
+
     def _advance(self, steps, callbacks):
         """Makes one graph call: one step if a callback is due, else those up to the next event."""
         first = self.step
@@ -210,21 +240,26 @@ class Trainer:
         """The updates of the steps `first <= t < stop`; returns name -> array of their values."""
         with self.clock("data"):
             x, y = self._batches.stack(first, stop)
-        compiled = self._train_steps is not None
-        if not compiled:
-            # For any number of steps: without the signature, one and many would each be traced.
-            specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y)]
-            self._train_steps = tf.function(
-                self._make_steps, autograph=False, input_signature=specs
-            )
+        self._make_train_steps(x, y)
+        compiled = self._steps_per_call is not None
         start = time.perf_counter()
         with self.clock("train" if compiled else "compile"):
+            self.tracing.wait(self._train_steps)
             values = self._train_steps(x, y).numpy()
         seconds = time.perf_counter() - start
         affordable = int(_SECONDS_PER_CALL * (stop - first) / seconds) if compiled else 1
         in_memory = int(_MOST_BYTES_PER_CALL * (stop - first) / (x.nbytes + y.nbytes))
         self._steps_per_call = max(min(affordable, in_memory, _MOST_STEPS_PER_CALL), 1)
         return dict(zip(self._value_names, values.T, strict=True))
+
+    def _make_train_steps(self, x, y):
+        """Makes the function of the steps, for stacks of batches such as x and y."""
+        if self._train_steps is None:
+            # For any number of steps: without the signature, one and many would each be traced.
+            specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y)]
+            self._train_steps = tf.function(
+                self._make_steps, autograph=False, input_signature=specs
+            )
 
     def _make_steps(self, x, y):
         steps = tf.shape(y)[0]
