@@ -60,7 +60,9 @@ def test_at_the_end_of_the_block_what_is_left_is_left_out():
     tracing.wait(functions.asked[1])  # never was
 
 
-def watched(norm, tracers, **options):
+def watched(
+    norm, tracers, probes=(callbacks.InternalCovariateShift, callbacks.Activations), **options
+):
     """Records of a few steps with probes and evaluations; `tracers` gets the tracing threads."""
 
     def prepare(x):
@@ -71,16 +73,13 @@ def watched(norm, tracers, **options):
     records = []
     trainer = small.trainer(norm, **options)
     trainer._prepare = trainer._evaluator._prepare = prepare
-    probes = [
-        callbacks.InternalCovariateShift(every=3, write=records.append),
-        callbacks.Landscape([0.1, 0.2], every=3, write=records.append),
-        callbacks.Activations(every=3, write=records.append),
-    ]
+    watchers = [probe(every=3, write=records.append) for probe in probes]
+    watchers.append(callbacks.Landscape([0.1, 0.2], every=3, write=records.append))
     test = small.split(16, seed=1)
     evaluation = callbacks.Evaluation(test, every=4, samples=8, batch_size=4, write=records.append)
     metrics = callbacks.TrainingMetrics(records.append)
-    trainer.fit(small.batches(), 7, [*probes, evaluation, metrics])
-    compiled = [probe._compiled for probe in probes]
+    trainer.fit(small.batches(), 7, [*watchers, evaluation, metrics])
+    compiled = [probe._compiled for probe in watchers]
     evaluator = trainer._evaluator
     compiled += [trainer._train_steps, evaluator._inference, evaluator._compare_statistics]
     counts = [function.experimental_get_tracing_count() for function in compiled]
@@ -98,6 +97,13 @@ def test_records_are_the_same_bits_and_each_function_is_traced_once(norm):
     assert set(in_turn) == {"MainThread"}
     assert {name.rpartition("_")[0] for name in ahead} == {"tracing"}
     assert len(ahead) == len(in_turn)
+
+
+def test_on_replicas_records_are_the_same_bits(two_replicas):
+    expected, _ = watched(None, [], (), strategy=two_replicas)
+    records, counts = watched(None, [], (), strategy=two_replicas, traces_ahead=True)
+    assert json.dumps(records) == json.dumps(expected)
+    assert counts == [1, 1, 1, 0]
 
 
 class Unfit(callbacks.Landscape):
