@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from bnkit.layers import draws
 from bnkit.layers.batch_norm import BatchNorm
 
 
@@ -54,19 +55,10 @@ class CovariateNoise(keras.layers.Layer):
         if not (training and self.trainable):
             return inputs
         x = tf.cast(inputs, keras.backend.result_type(self.variable_dtype, "float32"))
-        seeds = iter(self._seeds(4))
-        units, values = tf.shape(x)[-1:], tf.shape(x)
-
-        def uniform(shape, low, high):
-            return tf.random.stateless_uniform(shape, next(seeds), low, high, x.dtype)
-
-        mu = uniform(units, -self.n_mu, self.n_mu)
-        sigma = uniform(units, 1.0, self.n_sigma)
-        shift = mu + uniform(values, -self.r_mu, self.r_mu)
-        scale = sigma + self.r_sigma * tf.random.stateless_normal(
-            values, next(seeds), dtype=x.dtype
-        )
-        return tf.cast(scale * x + shift, self.compute_dtype)
+        constants = tf.constant([self.n_mu, self.n_sigma, self.r_mu, self.r_sigma], tf.float32)
+        scale, shift = draws.scale_and_shift(self._seeds(), tf.shape(x), constants)
+        outputs = tf.cast(scale, x.dtype) * x + tf.cast(shift, x.dtype)
+        return tf.cast(outputs, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -81,13 +73,13 @@ class CovariateNoise(keras.layers.Layer):
             "seed": self.seed,
         }
 
-    def _seeds(self, count):
-        """Independent seeds of this call on this replica, `[count, 2]`."""
+    def _seeds(self):
+        """Independent seeds of this call on this replica, for the units and the values."""
         seed = tf.cast(self.seed_generator.next(), tf.int32)
         context = tf.distribute.get_replica_context()
         replica = 0 if context is None else context.replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in(seed, replica)
-        return tf.unstack(tf.random.experimental.stateless_split(seed, count), num=count)
+        return tf.random.experimental.stateless_split(seed, 2)
 
 
 @keras.saving.register_keras_serializable(package="bnkit")

@@ -304,6 +304,30 @@ def test_noisy_batch_norm_is_batch_norm_then_noise(shape):
     assert {"n_mu": 0.7, "seed": 3, "momentum": 0.5}.items() <= noisy.get_config().items()
 
 
+@pytest.mark.parametrize("shape", [(16, 5), (4, 3, 3, 5)], ids=["dense", "image"])
+def test_outputs_and_gradients_against_float64(shape):
+    """The scale is a factor of the gradient, and the shift is none of it; drawn as constants."""
+    rng = np.random.default_rng(0)
+    x, upstream = (rng.normal(1, 2, shape).astype("float32") for _ in range(2))
+    layer = NoisyBatchNorm(epsilon=0.1, seed=3)
+    layer.build(shape)
+    scale, shift = draws(layer.noise, shape)
+    gamma, beta = rng.normal(size=(2, 5)).astype("float32")
+    layer.gamma.assign(gamma)
+    layer.beta.assign(beta)
+    inputs = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs, training=True)
+    sources = [inputs, layer.gamma.value, layer.beta.value]
+    gradients = tape.gradient(outputs, sources, output_gradients=tf.constant(upstream))
+    before = reference.batch_norm(x, gamma, beta, 0.1).outputs
+    np.testing.assert_allclose(outputs, scale * before + shift, rtol=0, atol=2e-5)
+    expected = reference.batch_norm_gradient(upstream * scale, x, gamma, 0.1)
+    for actual, wanted in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("make", [CovariateNoise, NoisyBatchNorm])
 @pytest.mark.parametrize(
     "constants, message",
