@@ -1,14 +1,16 @@
-"""The random numbers of Algorithm 1, which XLA makes in few passes over the activations.
+"""The random numbers of Algorithm 1, two for every activation, in few passes that XLA compiles.
 
-TensorFlow's kernels for random numbers take twice the time, and need one more pass for every sum and
-product. XLA makes the same numbers with any number of threads.
+TensorFlow's own kernels for random numbers take twice the time, and need a pass for every sum and
+product. What is written out here gives the same numbers on any device, with any number of threads.
 """
 
 import numpy as np
 import tensorflow as tf
 
-# Of each of the two numbers in a word of 64: as many as float32 holds.
-BITS = 24
+# ThreeFry (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") of two 32-bit words,
+# with its 20 rounds: by how much each rotates, and the constant of the key.
+_ROTATIONS = (13, 15, 26, 6), (17, 29, 16, 24)
+_PARITY = 0x1BD11BDA
 
 # Giles (2010), "Approximating the erfinv function", table 5: single precision, for
 # w = -ln(1 - x^2) below 5 in powers of w - 2.5, and else in powers of sqrt(w) - 3. Highest first.
@@ -37,31 +39,61 @@ _TAIL = (
 
 
 @tf.function(jit_compile=True, autograph=False)
-def scale_and_shift(seeds, shape, constants):
-    """`s_ij` and `m_ij` of Algorithm 1, with a `sigma_j` and a `mu_j` for each unit.
+def scale_and_shift(mu, sigma, r_mu, r_sigma, seed, shape):
+    """`s_ij ~ N(sigma_j, r_sigma)` and `m_ij ~ U(mu_j - r_mu, mu_j + r_mu)`, all independent.
 
-    A word for a value (and one for a unit) gives two numbers, from bits that do not overlap. They
-    have 2^24 equidistant levels, and follow from the seeds bit for bit.
+    They follow from the seed, and have the resolution of float32: 2^24 levels, of equal width for m
+    and of equal probability for s.
 
     Args:
-        seeds: Of the units and of the values, int32 `[2, 2]`.
-        shape: Of the values, int32 `[rank]`; the last axis is that of the units.
-        constants: n_mu, n_sigma, r_mu and r_sigma, float32 `[4]`.
+        mu, sigma: Of the units, float32 `[units]`. To be drawn by the caller: what XLA draws for a
+            unit it would draw again for each of its values.
+        r_mu, r_sigma: As in `CovariateNoise`, float32 scalars.
+        seed: int32 `[2]`.
+        shape: Of the values, int32 `[rank]`; the last axis is that of the units. At most 2^32
+            values.
 
     Returns:
         `(s, m)`, both float32 of the shape.
     """
-    n_mu, n_sigma, r_mu, r_sigma = tf.unstack(constants, num=4)
-    first, second = _uniform_pairs(seeds[0], shape[-1:])
-    mu, sigma = n_mu * first, 1 + (n_sigma - 1) * (0.5 + 0.5 * second)
-    first, second = _uniform_pairs(seeds[1], shape)
-    return sigma + r_sigma * normal_quantile(second), mu + r_mu * first
+    count = tf.cast(tf.range(tf.cast(tf.reduce_prod(shape), tf.int64)), tf.uint32)
+    count = tf.reshape(count, shape)
+    first, second = threefry(tf.bitcast(seed, tf.uint32), (count, tf.zeros_like(count)))
+    return sigma + r_sigma * normal_quantile(uniform(first)), mu + r_mu * uniform(second)
+
+
+def threefry(key, counter):
+    """Two independent words of 32 random bits for each pair of a counter's words.
+
+    Args:
+        key: uint32 `[2]`.
+        counter: Two uint32 tensors of one shape.
+
+    Returns:
+        Two uint32 tensors of that shape.
+    """
+    keys = [key[0], key[1], tf.bitwise.bitwise_xor(key[0], key[1])]
+    keys[2] = tf.bitwise.bitwise_xor(keys[2], tf.constant(_PARITY, tf.uint32))
+    one, other = counter[0] + keys[0], counter[1] + keys[1]
+    for i in range(5):
+        for bits in _ROTATIONS[i % 2]:
+            one += other
+            other = tf.bitwise.bitwise_xor(_rotated(other, bits), one)
+        one += keys[(i + 1) % 3]
+        other += keys[(i + 2) % 3] + tf.constant(i + 1, tf.uint32)
+    return one, other
+
+
+def uniform(words):
+    """Of 32-bit words, uniform on (-1, 1): the odd multiples of 2^-24, exactly; float32."""
+    level = tf.cast(tf.bitwise.right_shift(words, tf.constant(8, tf.uint32)), tf.int32)
+    return (2 * tf.cast(level, tf.float32) + (1 - 2.0**24)) * 2.0**-24
 
 
 def normal_quantile(x):
     """The standard normal number that a share `(1 + x) / 2` of all lies below.
 
-    For a uniform x it is standard normal: the levels of `scale_and_shift` go from -5.4 to 5.4, and
+    For a uniform x it is standard normal: the levels of `uniform` make it go from -5.4 to 5.4, and
     one of 17 million values would be further out. In float32 it is right to 5e-7 of itself. Half
     the cost of `tf.math.erfinv`.
 
@@ -80,18 +112,8 @@ def _polynomial(coefficients, x):
     return value
 
 
-def _uniform_pairs(seed, shape):
-    """Two independent tensors of the shape, uniform on (-1, 1) and symmetric: never -1, 0 or 1."""
-    # The algorithm is named: left to TensorFlow it would depend on the device.
-    words = tf.random.stateless_uniform(
-        shape, seed, minval=None, maxval=None, dtype=tf.uint64, alg="philox"
+def _rotated(words, bits):
+    left = tf.bitwise.left_shift(words, tf.constant(bits, tf.uint32))
+    return tf.bitwise.bitwise_or(
+        left, tf.bitwise.right_shift(words, tf.constant(32 - bits, tf.uint32))
     )
-    high = tf.bitwise.right_shift(words, tf.constant(64 - BITS, tf.uint64))
-    low = tf.bitwise.bitwise_and(words, tf.constant(2**BITS - 1, tf.uint64))
-    return _symmetric(high), _symmetric(low)
-
-
-def _symmetric(level):
-    """`(2 level + 1) / 2^BITS - 1`, exactly."""
-    odd = 2 * tf.cast(tf.cast(level, tf.int32), tf.float32) + (1 - 2.0**BITS)
-    return odd * 2.0**-BITS

@@ -55,8 +55,16 @@ class CovariateNoise(keras.layers.Layer):
         if not (training and self.trainable):
             return inputs
         x = tf.cast(inputs, keras.backend.result_type(self.variable_dtype, "float32"))
-        constants = tf.constant([self.n_mu, self.n_sigma, self.r_mu, self.r_sigma], tf.float32)
-        scale, shift = draws.scale_and_shift(self._seeds(), tf.shape(x), constants)
+        of_mu, of_sigma, of_values = self._seeds(3)
+        units = tf.shape(x)[-1:]
+        scale, shift = draws.scale_and_shift(
+            tf.random.stateless_uniform(units, of_mu, -self.n_mu, self.n_mu),
+            tf.random.stateless_uniform(units, of_sigma, 1.0, self.n_sigma),
+            tf.constant(self.r_mu, tf.float32),
+            tf.constant(self.r_sigma, tf.float32),
+            of_values,
+            tf.shape(x),
+        )
         outputs = tf.cast(scale, x.dtype) * x + tf.cast(shift, x.dtype)
         return tf.cast(outputs, self.compute_dtype)
 
@@ -73,13 +81,13 @@ class CovariateNoise(keras.layers.Layer):
             "seed": self.seed,
         }
 
-    def _seeds(self):
-        """Independent seeds of this call on this replica, for the units and the values."""
+    def _seeds(self, count):
+        """Independent seeds of this call on this replica, `[count, 2]`."""
         seed = tf.cast(self.seed_generator.next(), tf.int32)
         context = tf.distribute.get_replica_context()
         replica = 0 if context is None else context.replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in(seed, replica)
-        return tf.random.experimental.stateless_split(seed, 2)
+        return tf.unstack(tf.random.experimental.stateless_split(seed, count), num=count)
 
 
 @keras.saving.register_keras_serializable(package="bnkit")

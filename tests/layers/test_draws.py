@@ -14,17 +14,18 @@ from scipy import special, stats
 
 from bnkit.layers import draws
 
-# Without a mean of its own every value is `s - 1 ~ N(0, 1)` and `m ~ U(-1, 1)`.
-STANDARD = (0.0, 1.0, 1.0, 1.0)
-SEEDS = ((3, 4), (5, 6))
+SEED = (3, 4)
 SHAPE = (64, 16, 16, 32)
 
 
-def draw(shape, constants=STANDARD, seeds=SEEDS):
-    scale, shift = draws.scale_and_shift(
-        tf.constant(seeds), tf.constant(shape), tf.constant(constants, tf.float32)
+def draw(shape, mu=0.0, sigma=1.0, r_mu=1.0, r_sigma=1.0, seed=SEED):
+    """`(s, m)` in float64; by default `s - 1 ~ N(0, 1)` and `m ~ U(-1, 1)`."""
+    units = np.zeros(shape[-1])
+    numbers = (
+        tf.constant(value, tf.float32) for value in (mu + units, sigma + units, r_mu, r_sigma)
     )
-    return scale.numpy().astype("float64"), shift.numpy().astype("float64")
+    drawn = draws.scale_and_shift(*numbers, tf.constant(seed), tf.constant(shape))
+    return [value.numpy().astype("float64") for value in drawn]
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +35,33 @@ def sample():
     return {"normal": scale - 1, "uniform": shift}
 
 
-def uniform_pairs(seed, shape):
-    """Two of (-1, 1) for each word of TensorFlow's own kernel, in float64."""
-    words = tf.random.stateless_uniform(shape, seed, None, None, tf.uint64, alg="philox").numpy()
-    return [
-        (2 * bits.astype("float64") + 1) / 2**24 - 1
-        for bits in (words >> np.uint64(40), words % np.uint64(2**24))
-    ]
+@pytest.mark.parametrize(
+    "key, counter, words",
+    [
+        ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+        ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+        ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+    ],
+)
+def test_threefry_gives_the_words_that_its_authors_publish(key, counter, words):
+    """`threefry2x32 20` of the file `kat_vectors` of Random123."""
+    counter = [tf.constant([word], tf.uint32) for word in counter]
+    actual = draws.threefry(tf.constant(key, tf.uint32), counter)
+    assert [int(word[0]) for word in actual] == list(words)
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (3, 5, 2, 9)], ids=["dense", "image"])
 def test_algorithm_1_in_float64_from_the_words_of_the_generator(shape):
-    n_mu, n_sigma, r_mu, r_sigma = constants = 0.5, 1.25, 0.1, 0.3
-    (of_mu, of_sigma), (of_m, of_s) = (
-        uniform_pairs(seed, where) for seed, where in zip(SEEDS, (shape[-1:], shape), strict=True)
+    """Word by word without XLA: a value's words are those of its place in the tensor."""
+    count = [tf.range(np.prod(shape)), tf.zeros(np.prod(shape))]
+    words = draws.threefry(tf.constant(SEED, tf.uint32), [tf.cast(c, tf.uint32) for c in count])
+    of_s, of_m = (
+        (2 * (word.numpy() >> 8).astype("float64") + 1).reshape(shape) / 2**25 for word in words
     )
-    mu, sigma = n_mu * of_mu, 1 + (n_sigma - 1) * (1 + of_sigma) / 2
-    scale, shift = draw(shape, constants)
-    np.testing.assert_allclose(shift, mu + r_mu * of_m, rtol=0, atol=1e-7)
-    np.testing.assert_allclose(
-        scale, sigma + r_sigma * stats.norm.ppf((1 + of_s) / 2), rtol=0, atol=4e-7
-    )
+    mu, sigma = np.linspace(-0.5, 0.5, shape[-1]), np.linspace(1, 1.25, shape[-1])
+    scale, shift = draw(shape, mu, sigma, 0.1, 0.3)
+    np.testing.assert_allclose(shift, mu + 0.1 * (2 * of_m - 1), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(scale, sigma + 0.3 * stats.norm.ppf(of_s), rtol=0, atol=4e-7)
 
 
 def test_normal_quantile_up_to_the_last_level():
@@ -115,7 +122,7 @@ def test_neighbours_and_the_two_of_a_word_are_independent(sample):
 
 def test_other_seeds_draw_other_numbers(sample):
     bound = 5 / np.sqrt(sample["normal"].size)
-    for scale, shift in (draw(SHAPE, seeds=(SEEDS[0], other)) for other in ((5, 7), (6, 6))):
+    for scale, shift in (draw(SHAPE, seed=other) for other in ((3, 5), (4, 4))):
         for one, other in (("normal", scale - 1), ("uniform", shift)):
             assert abs(np.corrcoef(sample[one].ravel(), other.ravel())[0, 1]) < bound
 
@@ -125,8 +132,9 @@ import hashlib
 import tensorflow as tf
 from bnkit.layers import draws
 
+units = tf.linspace(0.0, 1.0, 31)
 values = draws.scale_and_shift(
-    tf.constant([[3, 4], [5, 6]]), tf.constant([63, 16, 17, 31]), tf.constant([0.5, 1.25, 0.1, 0.1])
+    units, units, *tf.constant([0.1, 0.2]), tf.constant([3, 4]), tf.constant([63, 16, 17, 31])
 )
 digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in values)).hexdigest()
 """
