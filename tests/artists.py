@@ -1,11 +1,11 @@
 """What figures show, read back from their artists."""
 
-from bnkit.report.drawing import style
+from bnkit.report import naming
 
 
 def lines(axes, norm):
     """Lines in the colour of a normalisation that have a point, arrows included."""
-    colour = style.colour(norm)
+    colour = naming.colour(norm)
     return [one for one in axes.get_lines() if one.get_color() == colour and len(one.get_xdata())]
 
 

@@ -117,6 +117,23 @@ def test_light_imports_stay_light(statement):
     assert not loaded & {"tensorflow", "keras", "pandas", "matplotlib", "numpy", "scipy"}
 
 
+def test_what_trains_and_what_waits_load_nothing_that_draws():
+    # The recorder draws for its user, who asks for it.
+    used = {
+        name
+        for path in module_files()
+        if module_of(path) in {"callbacks", "experiment", "training", "probes", "study"}
+        and path.as_posix() != "callbacks/recorder.py"
+        for name in imports(path)
+        if name.startswith("bnkit.report.")
+    }
+    assert "bnkit.report.statistics.headline.headline" in used
+    parts = (name.rpartition(".") for name in used)
+    loaded = loaded_after("\n".join(f"from {module} import {name}" for module, _, name in parts))
+    assert "pandas" in loaded
+    assert not loaded & {"seaborn", "matplotlib", "scipy", "statsmodels", "tensorflow"}
+
+
 def test_every_public_name_resolves():
     for name in bnkit.__all__:
         assert getattr(bnkit, name) is not None

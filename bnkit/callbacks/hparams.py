@@ -50,11 +50,12 @@ def end(path):
     state = read_status(path)["status"]
     if state not in ENDED:
         return None
-    # Imported here because it loads pandas and seaborn, which only the end of a run needs.
-    from bnkit.report.page.headlines import headlines
+    # Imported here because it loads pandas, which only the end of a run needs.
     from bnkit.report.runs import read_runs
+    from bnkit.report.statistics.headline import headline
 
-    (found,) = headlines(read_runs(path))
+    (run,) = read_runs(path)
+    found = headline(run)
     scalars = {tag: found[key] for key, (tag, _) in _METRICS.items() if not math.isnan(found[key])}
     end = api_pb2.STATUS_SUCCESS if state == "done" else api_pb2.STATUS_FAILURE
     return found["steps"], scalars, summary.session_end_pb(end)

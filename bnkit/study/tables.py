@@ -7,8 +7,8 @@ import math
 import pandas as pd
 
 from bnkit import waiting
-from bnkit.report.page.headlines import headlines
 from bnkit.report.runs import ReportError, read_runs
+from bnkit.report.statistics.headline import headline
 from bnkit.store import is_run
 from bnkit.study.grids import AXES
 
@@ -28,8 +28,8 @@ def read_headlines(outcomes, study_dir):
             continue
         with contextlib.suppress(ReportError):
             (run,) = read_runs(directory)
-            (head,) = headlines([run])
-            heads[settings] = head | {"seconds": run.status.get("seconds", {}).get("total")}
+            seconds = run.status.get("seconds", {}).get("total")
+            heads[settings] = headline(run) | {"seconds": seconds}
     return heads
 
 

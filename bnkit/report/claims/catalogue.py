@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 
+from bnkit.report import naming
 from bnkit.report.claims import formulas, limits
 from bnkit.report.claims.limits import ABOVE_ZERO, Limits
 from bnkit.report.claims.measures import batch_norm_identity, ics, inputs, landscape, training
-from bnkit.report.drawing import style
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Question:
         """
         terms = formulas.terms(is_regression)
         norms = labels(norms)
-        roles = {role: style.plain(norm) for role, norm in roles.items() if norm is not None}
+        roles = {role: naming.plain(norm) for role, norm in roles.items() if norm is not None}
         return {
             "claim": self.claim.format(*norms, **roles),
             "formula": self.formula.format(*norms, **terms),
@@ -82,7 +82,7 @@ class Question:
 
 def labels(norms):
     """What normalisations are called in text."""
-    return [style.plain(norm) for norm in norms]
+    return [naming.plain(norm) for norm in norms]
 
 
 LP = ("l1", "l2", "linf")

@@ -9,13 +9,13 @@ import collections
 import dataclasses
 import math
 
+from bnkit.report import naming
 from bnkit.report.claims import judge
 from bnkit.report.claims.catalogue import LP, QUESTIONS, labels
 from bnkit.report.claims.claim import INCONCLUSIVE, Claim, in_words
 from bnkit.report.claims.general import GENERAL, roles
 from bnkit.report.claims.measures.ratios import LARGEST
 from bnkit.report.claims.traces import Trace
-from bnkit.report.drawing import style
 from bnkit.report.statistics import multiple, pairing
 
 # The baselines unless others are asked for: those of these that are there.
@@ -73,7 +73,7 @@ def comparisons(norms, baselines=None):
         norms: The normalisations that there are; runs without one are no arm.
         baselines: As for `evaluate`.
     """
-    arms = sorted(filter(None, norms), key=style.rank)
+    arms = sorted(filter(None, norms), key=naming.rank)
     chosen = [one for one in dict.fromkeys(baselines or BASELINES) if one in arms]
     return [
         (arm, baseline)
@@ -156,7 +156,7 @@ def _unanswered(question, traces):
     if len(norms) > 1:
         needed = f"{needed} with the same settings"
     there = {trace.norm for trace in traces}
-    found = sorted(map(str, there), key=style.rank)
+    found = sorted(map(str, there), key=naming.rank)
     return Claim(
         id=question.id,
         arms=(),

@@ -10,8 +10,9 @@ import pandas as pd
 from bnkit import store
 from bnkit.report import frames
 from bnkit.report.runs import Run
-from bnkit.report.statistics import arms, training
+from bnkit.report.statistics import training
 from bnkit.report.statistics.pairing import NotComparable
+from bnkit.report.statistics.smoothness import largest_smoothness
 
 # Captures are matched by a running mean of the log loss over this many steps. It is centred: a mean
 # over earlier steps only would be too high for the arm whose loss falls faster.
@@ -146,7 +147,7 @@ class Trace:
     @functools.cached_property
     def smoothness(self):
         """Effective smoothness by step; infinite where a gradient was NaN."""
-        worst = arms.largest_smoothness(self._landscape)
+        worst = largest_smoothness(self._landscape)
         return worst.set_index("step")["smoothness"].sort_index()
 
     @functools.cached_property

@@ -7,6 +7,7 @@ import matplotlib.lines
 import matplotlib.patches
 import seaborn
 
+from bnkit.report import naming
 from bnkit.report.drawing import style
 
 COLUMN_WIDTH = 3.5
@@ -161,4 +162,6 @@ def patch_handle(label, colour, **look):
 
 def norm_handles(norms):
     """Legend entries of the normalisations."""
-    return [line_handle(style.label(norm), color=style.colour(norm), linewidth=2) for norm in norms]
+    return [
+        line_handle(naming.label(norm), color=naming.colour(norm), linewidth=2) for norm in norms
+    ]

@@ -5,6 +5,7 @@ import typing
 
 import numpy as np
 
+from bnkit.report import naming
 from bnkit.report.drawing import canvas, style
 from bnkit.report.statistics import arms
 
@@ -58,7 +59,7 @@ def draw_curves(axes, table, x="step", dotted=False):
     if dotted:
         look |= {"marker": "o", "markersize": 3.2, "markeredgewidth": 0, "clip_on": False}
     for norm in arms.norms(table):
-        colour = style.colour(norm)
+        colour = naming.colour(norm)
         arm = table[table["norm"] == norm]
         for name, run in arm[arm["series"] == "run"].groupby("run"):
             line(axes, run[x], run["value"], color=colour, linewidth=0.6, alpha=0.4, gid=name)
@@ -109,7 +110,7 @@ def bands(middle=None, handles=lambda table: []):
 
     def draw(axes, table, x, dotted):
         for norm in arms.norms(table):
-            arm, colour = table[table["norm"] == norm], style.colour(norm)
+            arm, colour = table[table["norm"] == norm], naming.colour(norm)
             runs, mean = [], arm
             if "series" in arm:
                 runs = [run for _, run in arm[arm["series"] == "run"].groupby("run")]

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from bnkit.report import naming
 from bnkit.report.drawing import canvas, lines, scales, style
 from bnkit.report.drawing.tables import Quantity
 from bnkit.report.statistics import arms
@@ -91,7 +92,7 @@ def of_layers(frame):
     """`places`: one for each layer of a condition, in their order."""
 
     def title(condition, number, layer):
-        name = style.literal(style.shorten(str(layer), style.LONGEST_LABEL))
+        name = naming.literal(naming.shorten(str(layer), naming.LONGEST_LABEL))
         return f"{name} (layer {number}), {condition}"
 
     return places(frame, title, ["number", "layer"])
@@ -130,7 +131,7 @@ def of_arms(quantity, table):
     rows = []
     for condition, there in table.groupby("condition", observed=True):
         norms = arms.norms(there)
-        names = [style.label(norm, style.NARROW_LABEL) for norm in norms]
+        names = [naming.label(norm, naming.NARROW_LABEL) for norm in norms]
         titles = [f"{name}, {condition}" if condition else name for name in names]
         where = [{"condition": condition, "norm": norm} for norm in norms]
         rows.append([Panel(quantity, *one) for one in zip(where, titles, strict=True)])
@@ -248,7 +249,7 @@ def _ends(panel, records):
     is_log = quantity.scale_of(records[quantity.column]) == "log"
     ends = arms.ends(panel.of(records), quantity.column, is_log)
     return [
-        ([step], [value], style.colour(norm))
+        ([step], [value], naming.colour(norm))
         for norm, step, value in zip(ends["norm"], ends["step"], ends[quantity.column], strict=True)
     ]
 

@@ -5,6 +5,7 @@ import matplotlib.ticker
 import numpy as np
 import pandas as pd
 
+from bnkit.report import naming
 from bnkit.report.drawing import canvas, numbering, panels, style
 from bnkit.report.figures.entry import Entry
 from bnkit.report.statistics import arms
@@ -80,7 +81,7 @@ def draw(activations):
             steps = sorted(shown["step"].unique())
             axes.set_xlim(alike["left"].min(), alike["right"].max())
             _ridges(axes, shown[shown["norm"] == norm], steps)
-            page.name(axes, f"{style.label(norm, LABEL)}, {condition}")
+            page.name(axes, f"{naming.label(norm, LABEL)}, {condition}")
             axes.set_yticklabels([] if steps == before else [f"{step:g}" for step in steps])
             if before is None:
                 axes.set_ylabel(_label(alike))
@@ -103,7 +104,7 @@ def _panels(table):
 
 
 def _label(alike):
-    name = style.literal(style.shorten(str(alike["layer"].iloc[0]), LABEL))
+    name = naming.literal(naming.shorten(str(alike["layer"].iloc[0]), LABEL))
     units = ", ".join(f"{unit:g}" for unit in sorted(alike["unit"].unique()))
     return f"{name} (layer {alike['number'].iloc[0]})\nunit {units}, step"
 
@@ -183,7 +184,7 @@ def _joined(edges, width):
 
 def _ridges(axes, panel, steps):
     """The ridges of one panel: the first step's on top, later ones below, darker and in front."""
-    colour = style.colour(panel["norm"].iloc[0])
+    colour = naming.colour(panel["norm"].iloc[0])
     for place, step in enumerate(steps):
         ridge = panel[panel["step"] == step]
         if not len(ridge):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bnkit.report import naming
 from bnkit.report.drawing import canvas, learning_rates, lines, panels, style, tables
 from bnkit.report.figures.entry import Entry
 from bnkit.report.statistics import arms, training
@@ -81,7 +82,7 @@ def _draw(axes, table, x, dotted):
     """The mean of each arm as a line, and its runs as dots and crosses."""
     norms = arms.norms(table)
     for number, norm in enumerate(norms):
-        colour = style.colour(norm)
+        colour = naming.colour(norm)
         arm = table[table["norm"] == norm]
         # Beside each other: arms that train equally well would hide each other.
         aside = ASIDE * (number - (len(norms) - 1) / 2)

@@ -8,6 +8,7 @@ import pandas as pd
 from bnkit.report.drawing import directions, panels, scales, tables
 from bnkit.report.figures.entry import Entry
 from bnkit.report.statistics import arms
+from bnkit.report.statistics.smoothness import largest_smoothness
 from bnkit.schedules import learning_rate
 
 # The y axis is logarithmic where the largest value is this many times the smallest.
@@ -22,12 +23,12 @@ _RATE = {"steps": 0, "schedule": "constant", "warmup": 0}
 def data(landscape, direction=directions.GRADIENT):
     """What `draw` draws: the columns of `arms.curves`, and a row of series "2/lr" per lr.
 
-    The smoothness of a step is that of `arms.largest_smoothness`. The plateau is that of plain
+    The smoothness of a step is that of `largest_smoothness`. The plateau is that of plain
     gradient descent: with momentum or another optimizer there is no such row. Where the rate
     changes there is one for each probed step, with the rate of that step.
     """
     conditions = arms.with_condition(landscape)
-    values = arms.largest_smoothness(conditions)
+    values = largest_smoothness(conditions)
     table = arms.curves(values, "smoothness", log=_scale(values["smoothness"]) == "log")
     if direction.definition:
         return table

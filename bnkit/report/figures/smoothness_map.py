@@ -5,9 +5,11 @@ import matplotlib.patches
 import numpy as np
 import seaborn
 
+from bnkit.report import naming
 from bnkit.report.drawing import canvas, learning_rates, lines, scales, style
 from bnkit.report.figures.entry import Entry, are_measured
 from bnkit.report.statistics import arms, training
+from bnkit.report.statistics.smoothness import largest_smoothness
 
 # How many learning rates a normalisation needs, and how many such normalisations.
 NEEDED = {"rates": 3, "norms": 2}
@@ -28,7 +30,7 @@ def data(landscape, train):
     `value` is the geometric mean of `beta lr / 2` over those `trained` of the `runs` of a cell that
     neither diverged (as `diverged` of them did) nor learned nothing (`training.never_trained`).
     """
-    peaks = arms.largest_smoothness(landscape)
+    peaks = largest_smoothness(landscape)
     peaks = peaks[peaks["step"] >= training.EARLY].groupby(learning_rates.RUN)["smoothness"].max()
     runs = learning_rates.final(train).merge(peaks.reset_index(), on=learning_rates.RUN, how="left")
     runs = learning_rates.comparable(arms.with_condition(runs, lr=False), **NEEDED)
@@ -115,7 +117,7 @@ def _draw_map(axes, cells, scale):
         lines.crosses(axes, column[ended] + 0.5, row[ended] + 0.5, style.QUIET)
     axes.set_yticks(
         np.arange(len(norms)) + 0.5,
-        [style.label(one, style.NARROW_LABEL) for one in norms],
+        [naming.label(one, naming.NARROW_LABEL) for one in norms],
         rotation=0,
     )
     axes.set_xticks(

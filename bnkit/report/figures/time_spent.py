@@ -2,6 +2,7 @@
 
 import itertools
 
+from bnkit.report import naming
 from bnkit.report.drawing import canvas, style
 from bnkit.report.figures.entry import Entry
 
@@ -38,12 +39,12 @@ def draw(seconds):
     parts = sorted(dict.fromkeys(seconds["part"]), key=lambda part: part == "other")
     palette = dict(zip(parts, itertools.cycle(COLOURS), strict=False)) | {"other": "#D5D5D5"}
     seconds = seconds.sort_values(["lr", "seed"], kind="stable")
-    seconds = seconds.sort_values("norm", key=lambda one: one.map(style.rank), kind="stable")
+    seconds = seconds.sort_values("norm", key=lambda one: one.map(naming.rank), kind="stable")
     labels = _labels(seconds)
     seconds = seconds.assign(label=seconds[["study", "run"]].apply(tuple, axis=1).map(labels))
     table = seconds.pivot_table("seconds", "label", "part", aggfunc="sum", observed=True)
     table = table.reindex(index=list(labels.values()), columns=parts).fillna(0.0)
-    handles = [canvas.patch_handle(style.literal(part), palette[part]) for part in parts]
+    handles = [canvas.patch_handle(naming.literal(part), palette[part]) for part in parts]
     footer = [f"At the end of a bar: the sum. Other: with parts below {THIN:.0%} of every run."]
     page = canvas.Canvas(title, 1, 1, footer, handles, BAR * len(table) + 0.1, wide=True)
     _bars(page.axes[0, 0], table, palette)
@@ -70,7 +71,7 @@ def _bars(axes, table, palette):
         axes.bar_label(bars, labels, label_type="center", color=colour)
         start = start + table[part]
     axes.bar_label(bars, [f"{total:.0f} s" for total in totals], padding=4)
-    axes.set_yticks(range(len(table)), [style.literal(label) for label in table.index])
+    axes.set_yticks(range(len(table)), [naming.literal(label) for label in table.index])
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlim(0, longest * 1.14)
     axes.set_xlabel("wall-clock time (s)")
@@ -83,7 +84,7 @@ def _labels(seconds):
     runs = seconds.drop_duplicates(["study", "run"])
     keys = list(runs[["study", "run"]].itertuples(index=False, name=None))
     names = [
-        f"{style.shorten(str(run.norm), style.NARROW_LABEL)}, lr {run.lr:g}, seed {run.seed}"
+        f"{naming.shorten(str(run.norm), naming.NARROW_LABEL)}, lr {run.lr:g}, seed {run.seed}"
         for run in runs.itertuples()
     ]
     if len(set(names)) < len(names):

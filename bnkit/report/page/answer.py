@@ -4,8 +4,7 @@ import re
 import shlex
 
 from bnkit import families
-from bnkit.report import claims
-from bnkit.report.drawing import style
+from bnkit.report import claims, naming
 from bnkit.report.page import effects
 from bnkit.settings import MULTIWORKER
 
@@ -101,7 +100,7 @@ def compared(runs, heads):
     """
     models = _listed(run.settings.get("model") for run in runs)
     data = _listed(run.settings.get("dataset") for run in runs)
-    norms = list(dict.fromkeys(style.plain(head["norm"]) for head in heads))
+    norms = list(dict.fromkeys(naming.plain(head["norm"]) for head in heads))
     rates = list(dict.fromkeys(str(head["lr"]) for head in heads))
     seeds = len({head["seed"] for head in heads})
     done = sum(head["status"] == "done" for head in heads)
@@ -118,7 +117,7 @@ def _order(claim):
         _VERDICTS.index(claim["verdict"]),
         not is_central,
         TELLING.index(claim["question"]),
-        style.rank(claim["arm"]),
+        naming.rank(claim["arm"]),
     )
 
 

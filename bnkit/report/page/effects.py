@@ -2,8 +2,8 @@
 
 import math
 
+from bnkit.report import naming
 from bnkit.report.claims.measures.ratios import LARGEST
-from bnkit.report.drawing import style
 
 # Question -> what is compared, and what it is of the arm where the effect is positive, and where
 # it is negative.
@@ -96,10 +96,10 @@ def sentence(claim):
     text, interval = parts(claim)
     seeds = "1 seed" if claim["seeds"] == 1 else f"{claim['seeds']} seeds"
     if claim["baseline"] is None:
-        arm = style.plain(claim["arm"])
+        arm = naming.plain(claim["arm"])
         return f"The gradient through {arm} is that of Theorem 4.1 within {text}, {seeds}"
-    subject = _words(claim)[0].format(arm=style.plain(claim["arm"]))
-    than = "" if claim["baseline"] == "none" else f" than with {style.plain(claim['baseline'])}"
+    subject = _words(claim)[0].format(arm=naming.plain(claim["arm"]))
+    than = "" if claim["baseline"] == "none" else f" than with {naming.plain(claim['baseline'])}"
     if text == "the same":
         than = than.replace(" than ", " as ", 1)
     return f"{' '.join(filter(None, [f'{subject} {text}{than}', interval]))}, {seeds}"

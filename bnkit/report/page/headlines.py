@@ -1,32 +1,22 @@
-"""Headline numbers of every run, and what a reader must know before believing them."""
+"""What a report says at the terminal: how runs came out, and the verdicts."""
 
 import collections
-import textwrap
 
 import numpy as np
 
-from bnkit.report import claims, frames
+from bnkit.report import claims, naming
 from bnkit.report.claims.file import NAME
-from bnkit.report.drawing import style
 from bnkit.report.page import answer, effects, scorecard
-from bnkit.report.statistics import arms, training
+from bnkit.report.statistics import training
+from bnkit.report.statistics.headline import headline
 
 NEXT = "One run decides no claim; this study would"
-# Characters of the reason of a run that failed.
-LONGEST_REASON = 300
 
 
 def headlines(runs):
-    """One dict per run, in the order of the figures: settings, status and headline numbers.
-
-    `accuracy` and `loss` are means over the last 50 training steps, `test` and `test_loss` are the
-    accuracy and the loss of the last evaluation, `early` and `peak` the largest effective
-    smoothness in the first 100 steps and after them, `loss_range` is the median over the probed
-    steps of the largest minus the smallest loss along the gradient. A number that was not recorded
-    is NaN.
-    """
-    ordered = sorted(runs, key=lambda run: (*style.rank(_of(run, "norm")), run.study, run.name))
-    return [_headline(run) for run in ordered]
+    """One dict per run, in the order of the figures: its `headline` and its `deciding_command`."""
+    ordered = sorted(runs, key=_order)
+    return [{**headline(run), "deciding_command": answer.deciding_command(run)} for run in ordered]
 
 
 def sentence(headline, python="python"):
@@ -60,26 +50,6 @@ def result(headline):
     numbers["peak"] = f"peak smoothness {headline['peak']:.3g} (after step {training.EARLY})"
     known = [text for key, text in numbers.items() if not np.isnan(headline[key])]
     return ", ".join(known) or "nothing measured"
-
-
-def warnings(headlines):
-    """Sentences on runs that did not finish, and on runs that never trained."""
-    sentences = []
-    for one in headlines:
-        name, status = f"{one['study']}/{one['run']}", one["status"]
-        reason = _why(one["reason"])
-        if status == "running":
-            sentences.append(f"{name} had not ended when this was drawn.")
-        elif status == "unknown":
-            sentences.append(f"{name} has no status.json: it is not known to have ended.")
-        elif status != "done":
-            sentences.append(f"{name} {_IN_WORDS.get(status, f'has status {status}')}{reason}.")
-        if one["never_trained"]:
-            sentences.append(
-                f"{name} never trained: {_why_untrained(one)}. Do not compare its smoothness: "
-                f"{training.FLAT}."
-            )
-    return sentences
 
 
 def verdicts(found):
@@ -158,62 +128,5 @@ def _why_so(claim):
     return f"{seeds}; {claim['brief']}" if claim["verdict"] == claims.INCONCLUSIVE else seeds
 
 
-_IN_WORDS = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}
-
-
-def _why(reason):
-    """The last line of a reason, after a colon: the error itself if TensorFlow has wrapped it."""
-    lines = reason.strip().splitlines()
-    return f": {textwrap.shorten(lines[-1], LONGEST_REASON, placeholder=' …')}" if lines else ""
-
-
-def _why_untrained(one):
-    if one["is_regression"]:
-        return f"its training loss, {one['loss']:.3g}, has not fallen to half of its first one"
-    return (
-        f"its training accuracy, {one['accuracy']:.1%}, is that of guessing among "
-        f"{one['classes']} classes"
-    )
-
-
-def _of(run, setting):
-    return run.settings.get(setting, "")
-
-
-def _headline(run):
-    train = frames.frame([run], "train")
-    landscape = frames.frame([run], "landscape")
-    evaluation = frames.frame([run], "eval")
-    last = train[train["step"] > train["step"].max() - training.LAST]
-    probed = arms.largest_smoothness(landscape)
-    losses = landscape["loss_after_step"]
-    # A loss that is NaN counts as unbounded, as in the figure.
-    highest = losses.fillna(np.inf).groupby(landscape["step"]).max()
-    lowest = losses.groupby(landscape["step"]).min()
-    return {
-        "study": run.study,
-        "run": run.name,
-        "norm": _of(run, "norm"),
-        "colour": style.colour(_of(run, "norm")),
-        "lr": _of(run, "lr"),
-        "seed": _of(run, "seed"),
-        "status": run.state,
-        "reason": run.status.get("reason", ""),
-        "steps": run.status.get("steps", len(train)),
-        "accuracy": float(last["accuracy"].mean()),
-        "loss": float(last["loss"].mean()),
-        "test": _last(evaluation["accuracy"]),
-        "test_loss": _last(evaluation["loss"]),
-        "early": float(probed.loc[probed["step"] < training.EARLY, "smoothness"].max()),
-        "peak": float(probed.loc[probed["step"] >= training.EARLY, "smoothness"].max()),
-        "loss_range": float((highest - lowest).median()),
-        "classes": run.classes,
-        "is_regression": run.is_regression,
-        "never_trained": training.never_trained(train),
-        "deciding_command": answer.deciding_command(run),
-    }
-
-
-def _last(values):
-    values = values.dropna()
-    return float(values.iloc[-1]) if len(values) else np.nan
+def _order(run):
+    return *naming.rank(run.settings.get("norm", "")), run.study, run.name

@@ -10,10 +10,11 @@ import markupsafe
 import numpy as np
 
 from bnkit import kinds
-from bnkit.report import claims
+from bnkit.report import claims, naming
 from bnkit.report.drawing import style
 from bnkit.report.page import answer, comparison, effects, headlines, scorecard
 from bnkit.report.statistics import training
+from bnkit.report.statistics.headline import warnings
 
 # Scorecards that are open; those of further conditions fold out.
 MOST_OPEN = 4
@@ -70,7 +71,7 @@ def render(runs, damages, verdicts, drawn, left_out, seconds):
         classify=not all(head["is_regression"] for head in heads),
         regress=any(head["is_regression"] for head in heads),
         studies=len({run.study for run in runs}) > 1,
-        warnings=[*damages, *headlines.warnings(heads), *comparison.warnings(differing)],
+        warnings=[*damages, *warnings(heads), *comparison.warnings(differing)],
         scorecards=scorecard.tables(verdicts),
         most_open=MOST_OPEN,
         pairs=scorecard.details(verdicts),
@@ -109,14 +110,14 @@ def _alone(heads):
 
 def _on_dark(runs):
     """Pairs of an arm's colour, without `#`, and the one that stands for it on a dark page."""
-    colours = dict.fromkeys(style.colour(run.settings.get("norm", "")).lower() for run in runs)
+    colours = dict.fromkeys(naming.colour(run.settings.get("norm", "")).lower() for run in runs)
     pairs = [(colour[1:], style.on_dark(colour)) for colour in colours]
     return [(colour, lighter) for colour, lighter in pairs if lighter != f"#{colour}"]
 
 
 def _swatch(norm):
     """The colour of an arm in CSS."""
-    colour = style.colour(norm).lower()
+    colour = naming.colour(norm).lower()
     return f"var(--on-{colour[1:]}, {colour})"
 
 
@@ -158,7 +159,7 @@ def _percent(value):
 
 def _arm(norm):
     """The parts of a normalisation's label between which a line may break."""
-    module, colon, name = style.plain(norm).rpartition(":")
+    module, colon, name = naming.plain(norm).rpartition(":")
     return [part for part in (module + colon, name) if part]
 
 

@@ -15,6 +15,7 @@ import matplotlib
 import matplotlib.colors
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from bnkit.report import naming
 from bnkit.report.drawing import canvas, style
 
 # SVG units of an inch.
@@ -151,7 +152,7 @@ def _coloured(body, norms):
     """Inks that follow the page, and colours of arms that are too dark on a dark page."""
     inks = {ink.lower(): name for ink, name in _INKS.items()}
     for norm in norms:
-        colour = style.colour(norm).lower()
+        colour = naming.colour(norm).lower()
         if style.on_dark(colour) != colour:
             inks[colour] = f"var(--on-{colour[1:]},{colour})"
     return re.sub(

@@ -7,9 +7,8 @@ import pathlib
 
 from bnkit import kinds, waiting
 from bnkit.messages import one_line
-from bnkit.report import claims, frames
+from bnkit.report import claims, frames, naming
 from bnkit.report.claims.file import write_claims
-from bnkit.report.drawing import style
 from bnkit.report.figures import FIGURES
 from bnkit.report.page import figure_files, html, parts
 from bnkit.report.runs import ReportError, read_sound_runs
@@ -71,7 +70,7 @@ def _read(path):
 
 
 def _check_baselines(baselines, runs):
-    there = sorted({str(run.settings.get("norm")) for run in runs}, key=style.rank)
+    there = sorted({str(run.settings.get("norm")) for run in runs}, key=naming.rank)
     for baseline in baselines or ():
         if baseline not in there:
             raise ReportError(

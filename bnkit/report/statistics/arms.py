@@ -7,7 +7,7 @@ Only runs of the same arm are averaged; a figure gives every condition its own p
 import numpy as np
 import pandas as pd
 
-from bnkit.report.drawing import style
+from bnkit.report import naming
 from bnkit.report.statistics import student
 
 NOT_CONDITIONS = ["run", "status", "norm", "seed"]
@@ -64,7 +64,7 @@ def repeated_in_studies(frame):
 
 def norms(frame):
     """The normalisations in `frame`, in the order of every figure."""
-    return sorted(frame["norm"].unique(), key=style.rank)
+    return sorted(frame["norm"].unique(), key=naming.rank)
 
 
 def curves(frame, value, keys=(), window=1, log=False, x="step", possible=(None, None)):
@@ -154,17 +154,6 @@ def bands(landscape, value, line=None):
     table = pd.concat([one for one in series if len(one)] or series[:1], ignore_index=True)
     columns = ["condition", "norm", "run", "series", "step", "low", "high", "runs"]
     return table.reindex(columns=[*columns, line] if line else columns)
-
-
-def largest_smoothness(landscape):
-    """One row per run and probed step: the one of the direction with the largest `smoothness`.
-
-    Smoothness that is NaN because a gradient is NaN counts as unbounded.
-    """
-    lost = landscape["smoothness"].isna() & landscape["gradient_distance"].isna()
-    values = landscape.assign(smoothness=landscape["smoothness"].mask(lost, np.inf))
-    ordered = values.sort_values("smoothness", ascending=False, kind="stable")
-    return ordered.drop_duplicates(ordered.columns.intersection(["study", "run", "step"]))
 
 
 def ends(frame, value, log=False):

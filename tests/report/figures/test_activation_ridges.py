@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from artists import message
 
-from bnkit.report import frames
+from bnkit.report import frames, naming
 from bnkit.report.drawing import style
 from bnkit.report.figures import activation_ridges
 
@@ -94,7 +94,7 @@ def test_joining_keeps_every_value_on_the_grid_of_the_probe():
 def test_a_ridge_has_its_outline_its_mean_and_its_step():
     rows = [_row(0, -0.5, LEFT_HALF), _row(50, 0.5), _row(100, 99.0)]
     (axes,) = activation_ridges.ENTRY.draw(_frame(*rows)).axes
-    first, second, third = _curves(axes, style.colour("bn"))
+    first, second, third = _curves(axes, naming.colour("bn"))
     middles = np.arange(-3.5, 4)
     np.testing.assert_allclose(first[1:-1, 0], middles)
     peak = activation_ridges.HEIGHT

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bnkit.report import figures, frames
+from bnkit.report import figures, frames, naming
 from bnkit.report.drawing import canvas, style
 from bnkit.report.page import svg
 
@@ -20,7 +20,7 @@ VALUES = {"linear": [0.5, -2.0, 3.0], "log": [1e-3, 20.0, 0.125], "symlog": [-30
 def drawn(scale, norm="l2", name="run <1>"):
     page = canvas.Canvas("A title", 1, 1, ["A note."], canvas.norm_handles([norm]))
     axes = page.axes[0, 0]
-    axes.plot(X, VALUES[scale], color=style.colour(norm), gid=name)
+    axes.plot(X, VALUES[scale], color=naming.colour(norm), gid=name)
     axes.set_yscale(scale, **({"linthresh": 0.5} if scale == "symlog" else {}))
     axes.set_xlabel("step")
     page.figure.set_layout_engine("none")
@@ -55,7 +55,7 @@ def test_values_are_found_again_from_what_is_drawn(scale):
     left, top, width, height, x_scale, y_scale, label = json.loads(panel.get("data-axes"))
     (line,) = [one for one in panel.iter("g") if "data-run" in one.attrib]
     assert (line.get("data-run"), label) == ("run <1>", "step")
-    assert line.get("data-arm") == style.colour("l2")
+    assert line.get("data-arm") == naming.colour("l2")
     corners = re.findall(r"([-\d.]+) ([-\d.]+)", line.find("path").get("d"))
     xs, ys = np.array(corners, dtype=float).T
     found = [back(*x_scale)((x - left) / width) for x in xs]
@@ -75,7 +75,7 @@ def test_the_page_gives_title_and_inks_and_text_stays_text():
     # No background, and no request.
     assert "--page" not in text and "http" not in text
     # Dark violet would not be seen on a dark page.
-    assert f"var(--on-{style.colour('l2')[1:].lower()},{style.colour('l2').lower()})" in text
+    assert f"var(--on-{naming.colour('l2')[1:].lower()},{naming.colour('l2').lower()})" in text
     assert "--on-" not in drawn("log", norm="bn")
     _, top, _, height = map(float, tree.get("viewBox").split())
     assert 0 < top < 72 * 0.3 and height > 72
@@ -108,5 +108,5 @@ def test_the_same_figure_has_the_same_bytes_and_ids_of_its_own(runs):
 def test_entries_of_arms_in_the_legend_are_keys():
     tree = parsed(drawn("log", norm="bn"))
     keys = [one for one in tree.iter("g") if one.get("class") == "key"]
-    assert len(keys) == 2 and {key.get("data-arm") for key in keys} == {style.colour("bn")}
+    assert len(keys) == 2 and {key.get("data-arm") for key in keys} == {naming.colour("bn")}
     assert [one.text for key in keys for one in key.iter("text")] == ["BN"]

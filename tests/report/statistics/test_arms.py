@@ -139,24 +139,6 @@ def test_bands_are_means_of_the_extremes_where_all_runs_were_probed():
     assert alone[["step", "low", "high"]].to_numpy().tolist() == [[0, 1.0, 5.0], [25, 2.0, 3.0]]
 
 
-def test_the_direction_with_the_largest_smoothness_is_taken_and_a_lost_one_is_the_largest():
-    frame = pd.DataFrame(
-        {
-            "study": "s",
-            "run": "r",
-            "step": [0, 0, 25, 25, 50],
-            "direction": [0, 1, 0, 1, 0],
-            "smoothness": [3.0, 5.0, 4.0, np.nan, np.nan],
-            # NaN with a finite distance is 0 / 0: a gradient of norm 0.
-            "gradient_distance": [1.0, 1.0, 1.0, np.nan, 1.0],
-        }
-    )
-    found = arms.largest_smoothness(frame).set_index("step").sort_index()
-    assert list(found["direction"]) == [1, 1, 0]
-    assert list(found["smoothness"])[:2] == [5.0, math.inf]
-    assert math.isnan(found["smoothness"][50])
-
-
 def test_ends_are_the_last_values_that_can_be_drawn_of_runs_that_diverged():
     frame = _runs([[1.0, 0.0, np.inf], [1.0, 2.0, 3.0]])
     frame["status"] = frame["run"].map({"r0": "diverged", "r1": "done"})
