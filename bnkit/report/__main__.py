@@ -6,7 +6,7 @@ import sys
 
 from absl import flags
 
-from bnkit import arguments, flag_parsers
+from bnkit import arguments, backend, flag_parsers
 from bnkit.messages import one_line
 
 USAGE = """usage: python -m bnkit.report PATH... [--baseline=none,bn] [--reports_dir=reports]
@@ -66,7 +66,9 @@ def main(argv):
         else:
             (below,) = places.values()
         directory = pathlib.Path(REPORTS_DIR.value) / below
-        page = write_report(list(places), directory, baselines=BASELINE.value)
+        page = write_report(
+            list(places), directory, baselines=BASELINE.value, processes=backend.cores()
+        )
         print(*verdicts(read_claims(page.parent)), sep="\n")
     except (ReportError, RunError, OSError) as error:
         return _refuse(str(error))

@@ -10,7 +10,7 @@ from bnkit.messages import one_line
 from bnkit.report import claims, frames, naming
 from bnkit.report.claims.file import write_claims
 from bnkit.report.figures import FIGURES
-from bnkit.report.page import figure_files, html, parts
+from bnkit.report.page import figure_files, forks, html, parts
 from bnkit.report.runs import ReportError, read_sound_runs
 from bnkit.store import replace_file
 
@@ -19,7 +19,7 @@ PAGE = "index.html"
 _log = logging.getLogger(__name__)
 
 
-def write_report(path, directory, progress=False, baselines=None):
+def write_report(path, directory, progress=False, baselines=None, processes=1):
     """Draws everything about the runs at `path` into `directory`.
 
     Args:
@@ -33,6 +33,9 @@ def write_report(path, directory, progress=False, baselines=None):
         progress: Whether to show how far it is.
         baselines: The normalisations that every arm is held against, as a sequence; None for those
             of `none` and `bn` that are there.
+        processes: Draws figures in so many processes at the same time, on Linux and where neither
+            TensorFlow is loaded nor another thread runs, and otherwise one by one, in this process.
+            The files are the same.
 
     A run that is damaged is left out, as is a figure that cannot be drawn from what is recorded;
     the page and a log message say so.
@@ -49,7 +52,7 @@ def write_report(path, directory, progress=False, baselines=None):
     directory = pathlib.Path(directory)
     (directory / figure_files.FOLDER).mkdir(parents=True, exist_ok=True)
     with _little_garbage_collection():
-        drawn, left_out, failures = _draw(parts.split(runs), directory, progress)
+        drawn, left_out, failures = _draw(parts.split(runs), directory, progress, processes)
     damages = [*damages, *failures]
     for damage in damages:
         _log.warning("%s", damage)
@@ -78,27 +81,30 @@ def _check_baselines(baselines, runs):
             )
 
 
-def _draw(found, directory, progress):
+def _draw(found, directory, progress, processes):
     """Draws what applies to the runs of each part.
 
     Returns:
         The figures drawn, and those that lack values, as dicts; sentences on those that cannot be
         drawn.
     """
-    drawn, left_out, failures = [], [], []
-    entries = [(part, [one for one in FIGURES if one.applies(part.runs)]) for part in found]
-    count = sum(len(some) for _, some in entries)
-    number = 0
-    with waiting.shown(count, "drawing the report", "figure", is_shown=progress) as shown:
-        for part, some in entries:
-            tables = {kind: frames.frame(part.runs, kind) for kind in kinds.KINDS}
-            tables["seconds"] = frames.seconds_frame(part.runs)
-            for entry in some:
-                number += 1
-                lacking = _draw_one(entry, part, tables, directory, drawn, failures)
-                left_out += [lacking] if lacking else []
-                shown.at(number)
-    return drawn, left_out, failures
+    tasks = []
+    for part in found:
+        tables = {kind: frames.frame(part.runs, kind) for kind in kinds.KINDS}
+        tables["seconds"] = frames.seconds_frame(part.runs)
+        tasks += [(entry, part, tables) for entry in FIGURES if entry.applies(part.runs)]
+    results = [None] * len(tasks)
+    # The processes first: a bar has a thread.
+    with (
+        forks.spread(
+            lambda number: _draw_one(*tasks[number], directory), len(tasks), processes
+        ) as finished,
+        waiting.shown(len(tasks), "drawing the report", "figure", is_shown=progress) as shown,
+    ):
+        for done, (number, result) in enumerate(finished, start=1):
+            results[number] = result
+            shown.at(done)
+    return [[result[kind] for result in results if result[kind]] for kind in range(3)]
 
 
 @contextlib.contextmanager
@@ -115,20 +121,19 @@ def _little_garbage_collection():
         gc.unfreeze()
 
 
-def _draw_one(entry, part, tables, directory, drawn, failures):
-    """Adds a figure to `drawn`, or a sentence to `failures`; returns what it lacks, or None."""
+def _draw_one(entry, part, tables, directory):
+    """Draws a figure; returns `(drawn, lacking, failure)`, of which two are None."""
     kind = entry.missing(tables)
     if kind:
         title = f"{entry.title} of {part.title}" if part.title else entry.title
-        return {"title": title, "kind": kind, "column": entry.needs[kind]}
+        return None, {"title": title, "kind": kind, "column": entry.needs[kind]}, None
     try:
-        drawn.append(
-            figure_files.save(entry, [tables[kind] for kind in entry.kinds], directory, part)
-        )
+        drawn = figure_files.save(entry, [tables[kind] for kind in entry.kinds], directory, part)
     except OSError:
         raise
     except Exception as error:
         # Records that were edited by hand may hold anything; the other figures are sound.
         what = one_line(f"{type(error).__name__}: {error}")
-        failures.append(f"The figure {entry.title!r} cannot be drawn from these records: {what}.")
-    return None
+        why = f"The figure {entry.title!r} cannot be drawn from these records: {what}."
+        return None, None, why
+    return drawn, None, None
