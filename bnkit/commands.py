@@ -32,7 +32,7 @@ def main(argv=None):
     """Runs the command `bnkit`; returns its exit code, 2 for a word that is not a command."""
     command, *rest = (sys.argv if argv is None else argv)[1:] or ["--help"]
     if command in _COMMANDS:
-        return _COMMANDS[command](rest)
+        return _COMMANDS[command](rest, is_command=argv is None)
     if command in ("help", "--help", "-h"):
         say(_HELP)
         return 0
@@ -43,7 +43,7 @@ def main(argv=None):
     return _refuse(f"unknown command {command!r}: must be one of {names} (see bnkit --help)")
 
 
-def _run(rest):
+def _run(rest, is_command):
     """`bnkit.main`; a first word that is no flag is the name of a flag file."""
     from bnkit.main import main
 
@@ -56,13 +56,13 @@ def _run(rest):
     here = os.getcwd()
     if not {"", here} & set(sys.path):
         sys.path.insert(0, here)
-    return main(["bnkit", *rest])
+    return main(["bnkit", *rest], is_command)
 
 
-def _study(rest):
+def _study(rest, is_command):
     """`bnkit.main`, and without any argument the studies that there are."""
     if rest:
-        return _run(rest)
+        return _run(rest, is_command)
     say("Ready-made studies, to make as in `bnkit study quick`:", "")
     for name, path in arguments.flag_files().items():
         label, below = f"  {name:16}", " " * 18
@@ -78,13 +78,13 @@ def _summary(path):
     return f"{claim} Time: {time}"
 
 
-def _report(rest):
+def _report(rest, is_command):
     from bnkit.report.__main__ import main
 
     return main(["bnkit", *rest])
 
 
-def _tensorboard(rest):
+def _tensorboard(rest, is_command):
     """Becomes TensorBoard; returns only if there is nothing to show."""
     runs = "runs"
     if rest and not rest[0].startswith("-"):

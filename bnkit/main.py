@@ -14,54 +14,61 @@ import traceback
 
 from bnkit import backend, memory, preflight, study, waiting
 from bnkit.command_line import FlagError, help_text, parse
-from bnkit.messages import one_line, python_command, say
+from bnkit.messages import fail, say, show_log
+from bnkit.reporting.process import Reporter
 from bnkit.rules import AUTO
 from bnkit.settings import MULTIWORKER
 from bnkit.store import RunError, RunFailed, RunFiles
 from bnkit.study import INTERRUPTED
 
-_TENSORBOARD = ("-m", "tensorboard.main", "--logdir")
 # The exit code as long as runs wait for SLURM, or are made by it.
 QUEUED = 3
 
 _log = logging.getLogger("bnkit")
 
 
-def main(argv=None):
+def main(argv=None, is_command=False):
     """Runs the command; returns its exit code.
 
     That is 0 if all runs are done, diverged ones included; 1 if a run failed, has no report, or has
     lost a worker; 2 for input that is not valid; 3 if SLURM still has runs; 130 after Ctrl-C,
     SIGTERM or SIGHUP.
+
+    Args:
+        argv: As `sys.argv`, which it is if not given.
+        is_command: Whether this process is that of the command: a further one draws the report.
     """
     argv = sys.argv if argv is None else argv
     try:
         values, grid = parse(argv)
     except FlagError as error:
-        return _fail(error)
+        return fail(error)
     if values.help:
         say(help_text())
         return 0
     try:
         backend.require_tensorflow()
     except backend.BackendError as error:
-        return _fail(error)
+        return fail(error)
     backend.take_gpu_memory_as_needed()
-    _show_log()
+    show_log()
     _hear_signals()
     command = ["python", "-m", "bnkit.main", *argv[1:]]
+    reporter = Reporter(is_command)
     try:
         if values.dry_run or values.estimate:
             return _list(values, grid)
         if values.lr == (AUTO,):
             grid = _with_rates(values, grid, command)
         if len(grid) > 1 or values.launcher != "local":
-            return _run_study(values, grid, command)
-        return _run(values, grid[0], command)
+            return _run_study(values, grid, command, reporter)
+        return _run(values, grid[0], command, reporter)
     except KeyboardInterrupt:
-        return _fail("interrupted", code=INTERRUPTED)
+        return fail("interrupted", code=INTERRUPTED)
     except _NoRate as error:
-        return _fail(error, code=error.code)
+        return fail(error, code=error.code)
+    finally:
+        reporter.close()
 
 
 class _NoRate(Exception):
@@ -123,10 +130,10 @@ def _list(values, grid):
                 input=values.input,
             )
     except (ValueError, OSError) as error:
-        return _fail(error)
+        return fail(error)
     say(tables.text(tables.plan_table(grid, states, estimates)))
     for text in damaged:
-        _fail(text)
+        fail(text)
     at_a_time = jobs or "as many as there is room for"
     there = f"{len(to_make)} of {len(grid)} runs to make, {at_a_time} at a time"
     if estimates is None:
@@ -139,11 +146,9 @@ def _list(values, grid):
     return 0 if len(known) == len(estimates) and not damaged else 1
 
 
-def _run_study(values, grid, command):
+def _run_study(values, grid, command, reporter):
     """Makes the runs of a grid and reports on the study; returns the exit code."""
-    from bnkit.report import ReportError, read_claims, write_report
-    from bnkit.report.page.headlines import verdicts, warnings
-    from bnkit.report.page.images import show_report
+    from bnkit.report.statistics.headline import warnings
     from bnkit.study import tables
 
     study_dir = _study_dir(values)
@@ -153,6 +158,8 @@ def _run_study(values, grid, command):
         with _launcher(values, grid) as make_runs:
             # Now rather than after the training: the report's folder may not be writable.
             report.mkdir(parents=True, exist_ok=True)
+            if values.launcher != "slurm":  # It reports in a later call.
+                reporter.start()
             outcomes = make_runs(
                 grid,
                 study_dir,
@@ -164,26 +171,19 @@ def _run_study(values, grid, command):
             )
         heads = tables.read_headlines(outcomes, study_dir)
     except (ValueError, OSError) as error:
-        return _fail(error)
+        return fail(error)
     say(tables.text(tables.outcome_table(outcomes, heads)))
     states = {outcome.state for outcome in outcomes}
     if states & {"queued", "running"}:
         return _tell_of_queue(outcomes)
     if states & {"interrupted", "to do"}:
-        return _fail("interrupted; the same command goes on from there", code=INTERRUPTED)
+        return fail("interrupted; the same command goes on from there", code=INTERRUPTED)
     if not heads:
-        return _fail("every run failed before it measured anything: no report", code=1)
+        return fail("every run failed before it measured anything: no report", code=1)
     for line in warnings([head for head in heads.values() if head["never_trained"]]):
         say(f"bnkit: {line}", file=sys.stderr)
-    try:
-        page = write_report(study_dir, report, progress=True)
-        show_report(page, study_dir)
-        say(*verdicts(read_claims(report)))
-    except (ReportError, OSError) as error:
-        return _fail(error, code=1)
-    say(f"report: {page}")
-    say(f"TensorBoard: {python_command(*_TENSORBOARD, study_dir)}")
-    return 1 if "failed" in states else 0
+    code = reporter.report("report_study", path=str(study_dir), directory=str(report))
+    return code or int("failed" in states)
 
 
 @contextlib.contextmanager
@@ -230,7 +230,7 @@ def _tell_of_queue(outcomes):
     states = [outcome.state for outcome in outcomes]
     waiting, made = states.count("queued"), states.count("running")
     ended = len(states) - waiting - made
-    return _fail(
+    return fail(
         f"{ended} of {len(states)} runs have ended; SLURM has the others: {made} running, "
         f"{waiting} queued. The same command says how far they are, and reports once all have "
         "ended",
@@ -242,7 +242,7 @@ def _study_dir(values):
     return pathlib.Path(values.runs_dir) / values.study
 
 
-def _run(values, settings, command):
+def _run(values, settings, command, reporter):
     """Trains, measures, reports; returns the exit code."""
     study.choose_kernels(_study_dir(values) / settings.run_id, values.resume)
     is_chief = True
@@ -255,9 +255,9 @@ def _run(values, settings, command):
         try:
             is_chief = cluster.connect().cluster_resolver.task_id == 0
         except WorkerLost as error:
-            return _fail(error, code=1)
+            return fail(error, code=1)
         except ValueError as error:
-            return _fail(error)
+            return fail(error)
     try:
         if is_chief:
             study.state(settings, _study_dir(values), resume=values.resume)
@@ -269,11 +269,13 @@ def _run(values, settings, command):
             directory.parent.mkdir(parents=True, exist_ok=True)
             report.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError, RunError) as error:
-        return _fail(error)
+        return fail(error)
     _log.info(
         "%d steps of %s with norm %s at lr %g on %s, into %s",
         *(settings.steps, settings.model, settings.norm, settings.lr, settings.dataset, directory),
     )
+    if is_chief:
+        reporter.start()
     with backend.without_start_up_messages():
         import tensorflow as tf
 
@@ -292,38 +294,16 @@ def _run(values, settings, command):
             tensorboard_details=values.tensorboard_details,
         )
     except experiment.WorkerLost as error:
-        return _fail(error, code=1)
+        return fail(error, code=1)
     except Exception as error:
         return _fail_run(error, directory)
-    return _report_run(values, directory, report) if is_chief else 0
+    return _report_run(values, directory, report, reporter) if is_chief else 0
 
 
-def _report_run(values, directory, report):
+def _report_run(values, directory, report, reporter):
     """Reports on a run that has ended; returns the exit code."""
-    from bnkit.report import write_report
-    from bnkit.report.page.headlines import headlines, sentence, warnings
-    from bnkit.report.page.images import show_report
-    from bnkit.report.runs import read_runs
-
-    try:
-        (run,) = read_runs(directory)
-        (result,) = headlines([run])
-        if run.state == "interrupted":
-            return _fail(
-                f"{result['reason']} after {result['steps']} of {run.settings['steps']} steps; the "
-                "same command goes on from there",
-                code=INTERRUPTED,
-            )
-        page = write_report(directory, report, progress=True)
-        show_report(page, directory, result["steps"])
-    except (ValueError, OSError) as error:
-        return _fail(error, code=1)
-    for line in warnings([result]):
-        say(f"bnkit: {line}", file=sys.stderr)
-    say(sentence(result, python_command()))
-    say(f"report: {page}")
-    say(f"TensorBoard: {python_command(*_TENSORBOARD, values.runs_dir)}")
-    return 0
+    paths = {"path": directory, "directory": report, "runs_dir": values.runs_dir}
+    return reporter.report("report_run", **{name: str(path) for name, path in paths.items()})
 
 
 def _fail_run(error, directory):
@@ -333,10 +313,10 @@ def _fail_run(error, directory):
     in the code it happened is in the log of the run.
     """
     if memory.is_exhausted(error):
-        return _fail(f"out of memory: {memory.ADVICE} ({type(error).__name__}: {error})", code=1)
+        return fail(f"out of memory: {memory.ADVICE} ({type(error).__name__}: {error})", code=1)
     has_failed = isinstance(error, RunFailed)
     if isinstance(error, (ValueError, OSError, RunError)) and not has_failed:
-        return _fail(error)
+        return fail(error)
     log = RunFiles(directory).log
     try:
         with open(log, "a", encoding="utf-8") as file:
@@ -344,17 +324,7 @@ def _fail_run(error, directory):
     except OSError:  # A full disk, perhaps, which is what the message says.
         log = "nowhere"
     text = str(error) if has_failed else f"{type(error).__name__}: {error}"
-    return _fail(f"{text} (where it happened: {log})", code=1)
-
-
-def _show_log():
-    """Shows the library's log on stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("bnkit: %(message)s"))
-    logger = logging.getLogger("bnkit")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    return fail(f"{text} (where it happened: {log})", code=1)
 
 
 def _hear_signals():
@@ -365,10 +335,5 @@ def _hear_signals():
             signal.signal(number, signal.default_int_handler)
 
 
-def _fail(message, code=2):
-    say(f"bnkit: {one_line(message)}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(is_command=True))

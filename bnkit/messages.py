@@ -1,5 +1,6 @@
 """Messages for the terminal: one line, of a length that can be read, whatever is in it."""
 
+import logging
 import os
 import pathlib
 import shlex
@@ -36,6 +37,22 @@ def say(*lines, file=None):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, file.fileno())
         os.close(nowhere)
+
+
+def fail(message, code=2):
+    """Says what is wrong, on stderr; returns the exit code."""
+    say(f"bnkit: {one_line(message)}", file=sys.stderr)
+    return code
+
+
+def show_log():
+    """Shows the library's log on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("bnkit: %(message)s"))
+    logger = logging.getLogger("bnkit")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def python_command(*arguments):

@@ -22,7 +22,7 @@ ROWS = {
     "callbacks": 6,
     "experiment": 7,
     "study": 8,
-    "command_line": 9, "preflight": 9,
+    "command_line": 9, "preflight": 9, "reporting": 9,
     "main": 10,
     "commands": 11,
     "__main__": 12,
@@ -30,7 +30,7 @@ ROWS = {
 WITHOUT_TENSORFLOW = {
     "backend", "rules", "kinds", "families", "settings", "schedules", "store", "report", "study",
     "messages", "further_arguments", "arguments", "flag_parsers", "memory", "command_line",
-    "sharing", "waiting", "commands", "__main__",
+    "sharing", "waiting", "commands", "__main__", "reporting",
 }  # fmt: skip
 MAY_NOT = {
     "layers": {"settings"},

@@ -24,9 +24,9 @@ def telling(fit):
 
 
 def without_report(report_run):
-    def report_on_none_that_is_done(values, directory, report):
+    def report_on_none_that_is_done(values, directory, *others):
         is_done = read_status(directory)["status"] == "done"
-        return 0 if is_done else report_run(values, directory, report)
+        return 0 if is_done else report_run(values, directory, *others)
 
     return report_on_none_that_is_done
 
