@@ -15,13 +15,14 @@ _LOWEST_PRIORITY = 19
 
 
 def main():
-    """Returns the exit code: that of the report, and 0 if there is nothing to report on."""
+    """Returns the exit code of the report; ends this process if there is nothing to report on."""
     loading = threading.Thread(target=_load)
     loading.start()
-    loading.join()
     task = sys.stdin.readline()
     if not task:
-        return 0
+        # At once, and not after all has been loaded; there is nothing to tidy up.
+        os._exit(0)
+    loading.join()
     _hear_the_command()
     show_log()
     task = json.loads(task)

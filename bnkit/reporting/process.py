@@ -58,21 +58,23 @@ class Reporter:
     def close(self):
         """Ends a process that was never told what to report on."""
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+            with self._process as process:
+                process.kill()
             self._process = None
 
     def _tell(self, task):
         """The exit code of the other process once it has ended; None if it cannot make a report."""
         process, self._process = self._process, None
-        if process is None or process.poll() is not None:
+        if process is None:
             return None
-        sys.stdout.flush()
-        try:
-            process.communicate(json.dumps(task).encode())
-        finally:
-            # After Ctrl-C, of which it has not heard.
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
+        with process:
+            if process.poll() is not None:
+                return None
+            sys.stdout.flush()
+            try:
+                process.communicate(json.dumps(task).encode())
+            finally:
+                # After Ctrl-C, of which it has not heard.
+                if process.poll() is None:
+                    process.terminate()
         return process.returncode if process.returncode >= 0 else None
