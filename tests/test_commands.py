@@ -24,14 +24,18 @@ def command(*words):
 
 @pytest.fixture
 def handed_on(monkeypatch):
-    """What the commands behind the words are called with: a list of `(command, arguments)`."""
+    """What the commands behind the words are called with: a list of `(command, arguments)`.
+
+    "main" has a third entry, True, where it is told that this process is a command.
+    """
     calls = []
 
-    def stand_in(name):
-        return lambda argv: calls.append((name, argv[1:])) or 7
+    def main(argv, is_command):
+        calls.append(("main", argv[1:], True) if is_command else ("main", argv[1:]))
+        return 7
 
-    monkeypatch.setattr(main_module, "main", stand_in("main"))
-    monkeypatch.setattr(report_module, "main", stand_in("report"))
+    monkeypatch.setattr(main_module, "main", main)
+    monkeypatch.setattr(report_module, "main", lambda argv: calls.append(("report", argv[1:])) or 7)
     monkeypatch.setattr(os, "execv", lambda path, argv: calls.append((path, argv)))
     return calls
 
@@ -53,6 +57,13 @@ def handed_on(monkeypatch):
 def test_a_word_leads_to_its_command_with_its_exit_code(words, called, handed_on):
     assert command(*words) == 7
     assert handed_on == [called]
+
+
+def test_a_process_that_is_the_command_says_so(monkeypatch, handed_on):
+    for words in (["run", "--norm=bn"], ["study", "--norm=bn"]):
+        monkeypatch.setattr(sys, "argv", ["bnkit", *words])
+        assert commands.main() == 7
+        assert handed_on.pop() == ("main", ["--norm=bn"], True)
 
 
 def test_modules_of_the_users_own_are_found_in_the_working_directory(tmp_path, monkeypatch):
