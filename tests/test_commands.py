@@ -73,7 +73,7 @@ def test_modules_of_the_users_own_are_found_in_the_working_directory(tmp_path, m
     away = [path for path in sys.path if path not in ("", str(tmp_path))]
     monkeypatch.setattr(sys, "path", list(away))
     monkeypatch.setattr(
-        main_module, "main", lambda argv: importlib.import_module("only_found_here").found
+        main_module, "main", lambda argv, is_command: importlib.import_module("only_found_here").found
     )
     assert command("run") == command("study", "--norm=none") == 5
     assert sys.path == [str(tmp_path), *away]

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import json
 import pathlib
 import subprocess
 import sys
@@ -121,6 +122,27 @@ def test_the_whole_job_from_command_to_report(workplace, capsys):
     assert lines[3] == f"TensorBoard: {python_command(*TENSORBOARD, 'runs')}"
     frame = bnkit.load_runs("runs", "ics")
     assert len(frame) == 2 * 11 and set(frame["lr"]) == {0.05}
+
+
+def test_another_process_makes_the_report_of_a_command(workplace, monkeypatch):
+    script = workplace / "python"
+    script.write_text("#!/bin/sh\nread task; echo $task > told; exit 7\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    arguments = f"{LINEAR} --study=told".split()
+    assert main.main(["bnkit", *arguments], is_command=True) == 7
+    (run,) = pathlib.Path("runs", "told").iterdir()
+    told = json.loads((workplace / "told").read_text())
+    report = f"reports/told/{run.name}"
+    paths = {"path": str(run), "directory": report, "runs_dir": "runs"}
+    assert told == {"name": "report_run", "arguments": paths}
+    assert list((workplace / report).iterdir()) == []
+
+
+def test_what_makes_no_run_starts_no_other_process(workplace, monkeypatch):
+    monkeypatch.setattr(main.Reporter, "start", lambda self: pytest.fail("started"))
+    for arguments in ("--help", "--dry_run", "--lr=fast", "--dataset=/no/such/folder"):
+        assert main.main(["bnkit", arguments], is_command=True) in (0, 2)
 
 
 def test_a_network_of_the_users_own_from_command_to_report(workplace, capsys):
