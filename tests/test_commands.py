@@ -72,9 +72,11 @@ def test_modules_of_the_users_own_are_found_in_the_working_directory(tmp_path, m
     (tmp_path / "only_found_here.py").write_text("found = 5")
     away = [path for path in sys.path if path not in ("", str(tmp_path))]
     monkeypatch.setattr(sys, "path", list(away))
-    monkeypatch.setattr(
-        main_module, "main", lambda argv, is_command: importlib.import_module("only_found_here").found
-    )
+
+    def main(argv, is_command):
+        return importlib.import_module("only_found_here").found
+
+    monkeypatch.setattr(main_module, "main", main)
     assert command("run") == command("study", "--norm=none") == 5
     assert sys.path == [str(tmp_path), *away]
 

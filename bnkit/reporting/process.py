@@ -77,4 +77,6 @@ class Reporter:
                 # After Ctrl-C, of which it has not heard.
                 if process.poll() is None:
                     process.terminate()
+                    # Here: after Ctrl-C the end of the block would not wait for the end of its bar.
+                    process.wait()
         return process.returncode if process.returncode >= 0 else None
