@@ -87,21 +87,21 @@ def activations(model, batch, *, units=3, seed=0, weights=None, state=None, stat
         raise ValueError(f"`units` must be >= 1. Received: units={units!r}")
     weights, state = read_variables(model, weights, state)
     captured = pre_activations(model, weights, state, batch[0], statistics)
-    layers, chosen, moments, columns, signals = [], [], [], [], []
+    layers, chosen, distributions, signals = [], [], [], []
     for position, (layer, values, mask) in enumerate(captured):
         values = _samples(values, mask)
         drawn = _draw(units, values.shape[-1], seed, position)
         mean, variance, signal = _moments(values)
-        moments.append([tf.gather(of_all, drawn) for of_all in (mean, variance)])
-        columns.append(replicas.joined(tf.cast(tf.gather(values, drawn, axis=1), tf.float64)))
+        picked = [tf.gather(of_all, drawn) for of_all in (mean, variance)]
+        columns = replicas.joined(tf.gather(values, drawn, axis=1))
+        distributions.append((*picked, *_distribution(columns, len(drawn))))
         signals.append(signal)
         layers += [layer] * len(drawn)
         chosen += drawn
-    fields = [tf.concat(parts, 0) for parts in zip(*moments, strict=True)]
+    fields = [tf.concat(parts, 0) for parts in zip(*distributions, strict=True)]
     names = tuple(layer for layer, *_ in captured)
     signal = Signal(names, *[tf.stack(values) for values in zip(*signals, strict=True)])
-    distributions = _distribution(columns, len(chosen))
-    return Activations(tuple(layers), tuple(chosen), *fields, *distributions, signal)
+    return Activations(tuple(layers), tuple(chosen), *fields, signal)
 
 
 def _samples(values, mask):
@@ -154,27 +154,28 @@ def _rank(gram):
     return tf.where(is_finite, counted, np.float64("nan"))
 
 
-def _distribution(columns, pairs):
-    """Quantiles `[pairs, levels]` and counts `[pairs, bins]` of the `[samples, units]` of layers.
+def _distribution(columns, units):
+    """Quantiles `[units, levels]` and counts `[units, bins]` of `[samples, units]`.
 
-    In NumPy, which sorts ten times as fast, and one operation of a graph: TensorFlow's would be
-    seventy for each layer, which take longer to compile than a hundred captures.
+    In NumPy, which sorts ten times as fast as TensorFlow, and in one operation: TensorFlow's would
+    be seventy, which take longer to compile than a hundred captures.
     """
+    if columns.dtype != tf.float64:
+        columns = tf.cast(columns, tf.float32)
     types = tf.float64, tf.int64
-    quantiles, counts = tf.numpy_function(_distribution_in_numpy, columns, types, stateful=False)
+    quantiles, counts = tf.numpy_function(_distribution_in_numpy, [columns], types, stateful=False)
     return (
-        tf.ensure_shape(quantiles, [pairs, len(QUANTILE_LEVELS)]),
-        tf.ensure_shape(counts, [pairs, len(EDGES) - 1]),
+        tf.ensure_shape(quantiles, [units, len(QUANTILE_LEVELS)]),
+        tf.ensure_shape(counts, [units, len(EDGES) - 1]),
     )
 
 
-def _distribution_in_numpy(*columns):
-    # NaN comes last.
-    ordered = [np.sort(column) for of_layer in columns for column in of_layer.T]
-    quantiles = np.stack([_quantiles(values) for values in ordered])
+def _distribution_in_numpy(columns):
+    # In their own type, which takes half the time; NaN comes last.
+    ordered = [np.sort(column) for column in columns.T]
     edges = [-np.inf, *EDGES[1:-1], np.nan]
     below = np.stack([np.searchsorted(values, edges) for values in ordered])
-    return quantiles, np.diff(below, axis=1)
+    return np.stack([_quantiles(values) for values in ordered]), np.diff(below, axis=1)
 
 
 def _quantiles(ordered):
