@@ -1,5 +1,6 @@
 """What is decided before Keras and TensorFlow are loaded: the backend, and the kernels."""
 
+import atexit
 import contextlib
 import gc
 import json
@@ -170,3 +171,11 @@ def without_garbage_collection():
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+def skip_garbage_collection_at_exit():
+    """For commands: Python would search all that is there once more before it ends.
+
+    With TensorFlow that takes most of a second, and the system takes the memory back anyway.
+    """
+    atexit.register(gc.freeze)

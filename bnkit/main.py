@@ -53,6 +53,8 @@ def main(argv=None, is_command=False):
     backend.take_gpu_memory_as_needed()
     show_log()
     _hear_signals()
+    if is_command:
+        backend.skip_garbage_collection_at_exit()
     command = ["python", "-m", "bnkit.main", *argv[1:]]
     reporter = Reporter(is_command)
     try:

@@ -196,3 +196,16 @@ def test_while_libraries_load_nothing_is_searched_for_garbage():
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+@pytest.mark.parametrize("skipping, printed", [("", "found\n"), ("skip()", "")])
+def test_commands_end_without_a_last_search_for_garbage(skipping, printed):
+    script = f"""
+from bnkit.backend import skip_garbage_collection_at_exit as skip
+class Garbage:
+    def __init__(self): self.itself = self
+    def __del__(self): print("found")
+Garbage()
+{skipping}
+"""
+    assert run("-c", script).stdout == printed

@@ -98,4 +98,5 @@ def _refuse(message):
 
 
 if __name__ == "__main__":
+    backend.skip_garbage_collection_at_exit()
     sys.exit(main(sys.argv))

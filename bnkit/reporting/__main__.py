@@ -37,7 +37,8 @@ def _load():
     if sys.platform == "linux":
         # There, of this thread alone: what draws, later, has the priority of the command.
         os.setpriority(os.PRIO_PROCESS, 0, _LOWEST_PRIORITY)
-    ending.load()
+    with backend.without_garbage_collection():
+        ending.load()
 
 
 def _hear_the_command():
@@ -53,4 +54,5 @@ def _hear_the_command():
 
 
 if __name__ == "__main__":
+    backend.skip_garbage_collection_at_exit()
     sys.exit(main())

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 
+from bnkit import backend
 from bnkit.study import task
 
 
@@ -35,4 +36,5 @@ def _interrupt_at_end_of_input():
 
 
 if __name__ == "__main__":
+    backend.skip_garbage_collection_at_exit()
     sys.exit(main())

@@ -9,6 +9,7 @@ import pathlib
 import platform
 import sys
 
+from bnkit import backend
 from bnkit.store import RunError, RunFiles, wait_until_free
 from bnkit.study import slurm, task
 
@@ -40,4 +41,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    backend.skip_garbage_collection_at_exit()
     sys.exit(main(sys.argv))
