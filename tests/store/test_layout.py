@@ -14,8 +14,8 @@ NAMES = ("settings.json", "status.json", "metrics.jsonl", "checkpoints", "tensor
 # There it is a command, the module that it starts, or a flag.
 MAY_SAY = {
     "commands.py": ["tensorboard"] * 2,
-    "main.py": ["tensorboard"],
     "command_line.py": ["tensorboard"] * 2,
+    "reporting/ending.py": ["tensorboard"],
     "study/launch.py": ["tensorboard"],
     "study/slurm.py": ["tensorboard"],
 }

@@ -21,8 +21,8 @@ from bnkit.study import ray_launcher
 
 # Enough steps to lose a node and to interrupt; every evaluation would end a graph call.
 # More than any machine makes while a node is lost.
-STEPS = 25_000
-GRID = study.grid(**TINY | {"seed": [0, 1], "steps": STEPS, "eval_every": 5000})
+STEPS = 60_000
+GRID = study.grid(**TINY | {"seed": [0, 1], "steps": STEPS, "eval_every": 10_000})
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
