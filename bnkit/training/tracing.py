@@ -22,8 +22,8 @@ class Tracing:
             tasks: Pairs of a `tf.function` and what traces it, a callable.
         """
         with concurrent.futures.ThreadPoolExecutor(1, "tracing") as thread:
-            for function, trace in tasks:
-                self._traces[id(function)] = thread.submit(trace)
+            self._traces = {id(function): thread.submit(trace) for function, trace in tasks}
+            del tasks  # They hold batches.
             try:
                 yield
             finally:

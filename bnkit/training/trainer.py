@@ -1,6 +1,5 @@
 """The training loop: `tf.GradientTape` under a `tf.distribute` strategy, many steps a call."""
 
-import contextlib
 import time
 
 import numpy as np
@@ -144,7 +143,7 @@ class Trainer:
         for callback in callbacks:
             callback.set_trainer(self)
             callback.on_train_begin()
-        with self._tracing_ahead(callbacks, steps):
+        with self.tracing.ahead(self._traces(callbacks, steps)):
             while self.step < steps and not self.workers.any(self.model.stop_training):
                 self._advance(steps, callbacks)
         if self.step >= steps:
@@ -190,22 +189,19 @@ class Trainer:
         """What `evaluate` has to trace, see `Tracing.ahead`."""
         return self._evaluator.traces(x, y, batch_size, self._batches)
 
-    @contextlib.contextmanager
-    def _tracing_ahead(self, callbacks, steps):
-        """Has what is called from the next step on traced in the order of the first calls."""
+    def _traces(self, callbacks, steps):
+        """What is called from the next step on, in the order of the first calls."""
         if not self._traces_ahead or self.step >= steps:
-            yield
-            return
+            return []
         with self.clock("compile"):
-            x, y = self._batches.stack(self.step, self.step + 1)
-            self._make_train_steps(x, y)
+            self._make_train_steps(*self._batches.stack(self.step, self.step + 1))
             upcoming = [(one, one.when.next(self.step)) for one in callbacks]
             due = [one for one, step in upcoming if step is not None and step < steps]
-            tasks = [task for one in due if not one.measures_update for task in one.traces()]
-            tasks.append((self._train_steps, self._train_steps.get_concrete_function))
-            tasks += [task for one in due if one.measures_update for task in one.traces()]
-        with self.tracing.ahead(tasks):
-            yield
+            return [
+                *(task for one in due if not one.measures_update for task in one.traces()),
+                (self._train_steps, self._train_steps.get_concrete_function),
+                *(task for one in due if one.measures_update for task in one.traces()),
+            ]
 
     def _advance(self, steps, callbacks):
         """Makes one graph call: one step if a callback is due, else those up to the next event."""

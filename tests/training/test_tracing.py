@@ -2,7 +2,10 @@
 
 import json
 import threading
+import time
+import weakref
 
+import numpy as np
 import pytest
 import small
 import tensorflow as tf
@@ -58,6 +61,19 @@ def test_at_the_end_of_the_block_what_is_left_is_left_out():
     assert [number for number, _ in functions.traced] == [0]
     tracing.wait(functions.asked[2])  # no longer asked for: nothing to wait for
     tracing.wait(functions.asked[1])  # never was
+
+
+def test_what_tasks_hold_is_let_go_once_they_are_done():
+    batch = np.zeros(3)
+    held = weakref.ref(batch)
+    functions, tracing = Functions(1), Tracing()
+    functions.may_go_on.set()
+    tasks = [(functions.asked[0], lambda batch=batch: None)]
+    del batch
+    with tracing.ahead([tasks.pop()]):
+        tracing.wait(functions.asked[0])
+        time.sleep(0.1)
+        assert held() is None
 
 
 def watched(
