@@ -53,6 +53,8 @@ class Checkpoints:
         self._directory.mkdir(exist_ok=True)
         # What it lists is about to be replaced.
         self._manifest(step).unlink(missing_ok=True)
+        # What a save left that was killed would pass for a part of this one.
+        _remove(path for path in self._files() if _is_unfinished(path))
         prefix = self._prefix(step)
         yield prefix
         files = [path for path in self._files() if _step(path) == step]
@@ -82,13 +84,20 @@ class Checkpoints:
         return {_step(path) for path in self._files() if path.suffix == ".index"}
 
     def _remove_all_but(self, steps):
-        for path in self._files():
-            if _step(path) in steps and not path.name.endswith("_temp"):
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        _remove(path for path in self._files() if _step(path) not in steps)
+
+
+def _remove(paths):
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_unfinished(path):
+    """Whether TensorFlow is still writing it: afterwards it moves what is in there."""
+    return path.name.endswith("_temp")
 
 
 def _step(path):

@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -128,6 +130,17 @@ def test_what_killed_saves_left_is_removed(tmp_path):
     run(tmp_path, 17)
     steps = {path.name.split(".")[0] for path in tmp_path.glob("ckpt-*")}
     assert steps == {"ckpt-15", "ckpt-17"} and (tmp_path / "mine.txt").exists()
+
+
+def test_a_save_that_was_killed_is_made_again(tmp_path):
+    """At step 0 there is no earlier checkpoint to go on from: the same save comes first again."""
+    left = tmp_path / "ckpt-0_temp"
+    left.mkdir()
+    (left / "part-00000-of-00001.data-00000-of-00001.tempstate123").write_bytes(b"half")
+    run(tmp_path, 2)
+    assert not left.exists()
+    listed = json.loads((tmp_path / "ckpt-0.json").read_text())
+    assert set(listed) == {"ckpt-0.index", "ckpt-0.data-00000-of-00001"}
 
 
 def test_no_checkpoint_is_no_checkpoint(tmp_path):
