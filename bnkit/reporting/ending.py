@@ -1,5 +1,6 @@
 """How a command ends: it draws the report, and says how it came out, on the terminal."""
 
+import importlib
 import sys
 
 from bnkit.messages import fail, python_command, say
@@ -69,6 +70,5 @@ def report_study(path, directory, processes=1):
 
 def load():
     """Loads what the functions above need."""
-    import bnkit.report.page.headlines
-    import bnkit.report.page.images
-    import bnkit.report.page.write  # noqa: F401
+    for name in ("headlines", "images", "write"):
+        importlib.import_module(f"bnkit.report.page.{name}")
