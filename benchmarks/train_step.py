@@ -1,5 +1,7 @@
 """A training step of bnkit against `keras.Model.fit` of the same network, in the same run.
 
+And a step of VGG-11 with every normalisation against one without.
+
 VGG-11 at width 0.25, ResNet-20 and a small vision transformer at width 0.5, batch 128, plain SGD:
 `python benchmarks/train_step.py`. Keras trains with its own normalisation, jit off, on images that
 are standardised already.
@@ -25,6 +27,11 @@ TARGETS = {
     ("resnet20", "bn"): 1.0,
     ("vit_tiny", "layer"): 1.0,
 }
+# Normalisation of VGG-11 -> the most that a step may take of one without.
+OF_NONE = {
+    "bn": 1.35, "noisy_bn": 1.7, "l1": 1.5, "l2": 1.5, "linf": 1.5,
+    "layer": "", "group": "", "instance": "", "rms": "",
+}  # fmt: skip
 NETWORKS = {
     "vgg11": lambda norm: models.vgg(norm, width=0.25, seed=0),
     "resnet20": lambda norm: models.resnet(norm, depth=20, width=0.5, seed=0),
@@ -113,6 +120,19 @@ def main():
             }
         )
     print_table(rows)
+    candidates = {norm: bnkit_steps(norm, split) for norm in ("none", *OF_NONE)}
+    seconds = seconds_in_turns(candidates, ROUNDS)
+    print_table(
+        [
+            {
+                "norm": norm,
+                "ms/step": median_milliseconds(seconds, norm) / STEPS,
+                "of none": ratio(seconds, norm, "none"),
+                "at most": target,
+            }
+            for norm, target in OF_NONE.items()
+        ]
+    )
 
 
 if __name__ == "__main__":
